@@ -1,0 +1,9 @@
+"""Rows of the vocabulary, one file per family of event kinds. Rows only: what they mean to the code is in `fields.py`."""
+
+from watchkeeper_detection.vocabulary import audit, azure, cloudtrail, common, gcp, kernel, log, vpcflow, windows
+
+_FAMILIES = (audit, cloudtrail, vpcflow, azure, gcp, windows, kernel, log)
+
+KINDS = tuple(kind for family in _FAMILIES for kind in family.KINDS)
+FIELDS = (*common.FIELDS, *(field for family in _FAMILIES for field in family.FIELDS))
+COMMON_ROOTS = common.ROOTS

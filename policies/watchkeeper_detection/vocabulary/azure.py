@@ -1,0 +1,7 @@
+"""Rows of azure events."""
+
+from watchkeeper_detection.fields import Field, Kind
+
+KINDS: tuple[Kind, ...] = ()
+
+FIELDS: tuple[Field, ...] = ()
