@@ -1,0 +1,227 @@
+"""Which rules can an event meet at all? A tree of probes over the rules' necessary conditions.
+
+A probe reads one closed field and looks its value up; what it finds is the next branch. Equalities are a dict; prefix,
+suffix, contains, regex and case-insensitive tests on one field share one RE2 set. A rule is placed under one of its
+clauses (a disjunction of atoms of which one must hold), so it is found whenever it could hold and its condition is run
+only then. Cost per event: a few look-ups, whatever the number of rules that the event's values do not concern.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+
+import re2
+
+from watchkeeper_detection.fields import attribute_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from watchkeeper_detection.cel.requirements import Atom
+    from watchkeeper_detection.event import Event
+
+R = TypeVar("R")
+Clause = "frozenset[Atom]"
+
+SMALL_BRANCH = 2  # running two conditions costs less than one more probe
+DEPTH = 8
+PATTERN_MEMO = 8192  # values remembered per field; user agents and addresses repeat, an attacker's do not
+PATTERN_VALUE_BYTES = 4096  # a longer value is matched, but not remembered
+
+
+class Placed(NamedTuple):
+    """A rule and the clauses not yet used on its way down the tree."""
+
+    rule: Any
+    clauses: tuple[frozenset[Atom], ...]
+
+
+class Branch(Generic[R]):
+    """Rules found here, and probes that find more."""
+
+    __slots__ = ("probes", "rules")
+
+    def __init__(self, rules: tuple[R, ...] = (), probes: tuple[tuple[Callable[[Event], Any], Callable[[Any], Branch[R] | None]], ...] = ()) -> None:
+        self.rules = rules
+        self.probes = probes
+
+    def find(self, event: Event) -> list[R]:
+        """Every rule that the event may meet; a rule placed under several alternatives may come twice."""
+        found = list(self.rules)
+        for read, look_up in self.probes:
+            branch = look_up(read(event))
+            if branch is not None:
+                if branch.probes:
+                    found += branch.find(event)
+                else:
+                    found += branch.rules
+        return found
+
+    def every(self) -> list[R]:
+        """All rules below."""
+        found = list(self.rules)
+        for _, look_up in self.probes:
+            for branch in look_up.__self__.branches():  # type: ignore[attr-defined]
+                found += branch.every()
+        return found
+
+
+class Equalities(dict[Any, "Branch[R]"], Generic[R]):
+    """Value → branch."""
+
+    def branches(self) -> Iterable[Branch[R]]:
+        return self.values()
+
+
+class Patterns(Generic[R]):
+    """Tests on one text field, told apart by one RE2 set and two dicts; the outcome is remembered per value."""
+
+    def __init__(self, tests: dict[tuple[str, Any], Branch[R]]) -> None:
+        self._equal = {value: branch for (op, value), branch in tests.items() if op == "eq"}
+        self._folded = {value.lower(): branch for (op, value), branch in tests.items() if op == "ieq"}
+        texts = [(pattern_of(op, value), branch) for (op, value), branch in tests.items() if op not in ("eq", "ieq")]
+        self._by_number = [branch for _, branch in texts]
+        self._set: Any = None
+        if texts:
+            self._set = re2.Set.SearchSet()
+            for pattern, _ in texts:
+                self._set.Add(pattern)
+            self._set.Compile()
+        self._memo: dict[str, Branch[R] | None] = {}
+
+    def branches(self) -> Iterable[Branch[R]]:
+        return [*self._equal.values(), *self._folded.values(), *self._by_number]
+
+    def get(self, value: Any) -> Branch[R] | None:
+        if type(value) is not str:
+            return self._equal.get(value) if value is not None else None
+        try:
+            return self._memo[value]
+        except KeyError:
+            found = self._match(value)
+            if len(value) <= PATTERN_VALUE_BYTES:
+                if len(self._memo) >= PATTERN_MEMO:
+                    self._memo.clear()
+                self._memo[value] = found
+            return found
+
+    def _match(self, value: str) -> Branch[R] | None:
+        hits = [branch for branch in (self._equal.get(value), self._folded.get(value.lower())) if branch is not None]
+        if self._set is not None:
+            try:
+                numbers = self._set.Match(value) or ()
+            except UnicodeEncodeError:  # a lone surrogate is no text to RE2: let every condition decide for itself
+                numbers = range(len(self._by_number))
+            hits += [self._by_number[number] for number in numbers]
+        if len(hits) <= 1:
+            return hits[0] if hits else None
+        return Branch(tuple(rule for branch in hits for rule in branch.rules), tuple(probe for branch in hits for probe in branch.probes))
+
+
+def pattern_of(op: str, value: str) -> str:
+    """RE2 pattern that an atom's test is."""
+    if op == "regex":
+        return value
+    quoted = re2.escape(value)
+    return {"prefix": r"\A" + quoted, "suffix": quoted + r"\z", "contains": quoted}[op]
+
+
+def getter(path: str) -> Callable[[Event], Any]:
+    """Reads a closed field from an event, absent as None."""
+    return attrgetter(".".join(attribute_name(word) for word in path.split(".")))
+
+
+def build(placed: Sequence[Placed], depth: int = 0) -> Branch[Any]:
+    """Tree for these rules."""
+    if depth >= DEPTH or (depth and len(placed) <= SMALL_BRANCH):
+        return Branch(tuple(one.rule for one in placed))
+    here: list[Any] = []
+    groups: dict[tuple[str, bool], dict[tuple[str, Any], list[Placed]]] = defaultdict(lambda: defaultdict(list))
+    remaining = list(placed)
+    while remaining:
+        chosen = _best_path(remaining)
+        if chosen is None:
+            here += _place_the_rest(remaining, groups)
+            break
+        path, patterned = chosen
+        left: list[Placed] = []
+        for one in remaining:
+            clause = _clause_on(one, path, patterned=patterned)
+            if clause is None:
+                left.append(one)
+                continue
+            rest = Placed(one.rule, tuple(other for other in one.clauses if other is not clause))
+            for atom in clause:
+                groups[chosen][(atom.op, atom.value)].append(rest)
+        remaining = left
+    probes = []
+    for (path, patterned), tests in groups.items():
+        branches = {test: build(rules, depth + 1) for test, rules in tests.items()}
+        table: Any = Patterns(branches) if patterned else Equalities({value: branch for (_, value), branch in branches.items()})
+        probes.append((getter(path), table.get))
+    return Branch(tuple(here), tuple(probes))
+
+
+def _clause_on(one: Placed, path: str, *, patterned: bool) -> frozenset[Atom] | None:
+    fitting = [
+        clause
+        for clause in one.clauses
+        if all(atom.path == path for atom in clause) and any(atom.op != "eq" for atom in clause) == patterned and _is_text_where_patterned(clause, patterned=patterned)
+    ]
+    return min(fitting, key=len) if fitting else None
+
+
+def _is_text_where_patterned(clause: frozenset[Atom], *, patterned: bool) -> bool:
+    return not patterned or all(atom.op == "eq" or isinstance(atom.value, str) for atom in clause)
+
+
+def _best_path(placed: Sequence[Placed]) -> tuple[str, bool] | None:
+    """The field that leaves the fewest rules to run: many rules ask for it, each for few of many values.
+
+    Plain equalities first; patterns where no equality is left.
+    """
+    counts: dict[tuple[str, bool], list[int]] = defaultdict(list)
+    values: dict[tuple[str, bool], set[tuple[str, Any]]] = defaultdict(set)
+    for one in placed:
+        sizes: dict[tuple[str, bool], frozenset[Atom]] = {}
+        for clause in one.clauses:
+            paths = {atom.path for atom in clause}
+            if len(paths) == 1:
+                key = (next(iter(paths)), any(atom.op != "eq" for atom in clause))
+                if key not in sizes or len(clause) < len(sizes[key]):
+                    sizes[key] = clause
+        for key, clause in sizes.items():
+            counts[key].append(len(clause))
+            values[key] |= {(atom.op, atom.value) for atom in clause}
+    if not counts:
+        return None
+
+    def score(key: tuple[str, bool]) -> tuple[bool, float, str]:
+        expected = sum(counts[key]) / (len(values[key]) + 1)  # + 1: the values that no rule names
+        return (not key[1], len(counts[key]) - expected, key[0])
+
+    return max(counts, key=score)
+
+
+def _place_the_rest(placed: Sequence[Placed], groups: dict[tuple[str, bool], dict[tuple[str, Any], list[Placed]]]) -> list[Any]:
+    """Rules whose clauses span several fields go under each alternative; those without any clause stay here."""
+    here = []
+    for one in placed:
+        spanning = [clause for clause in one.clauses if clause and all(atom.op == "eq" or isinstance(atom.value, str) for atom in clause)]
+        if not spanning:
+            here.append(one.rule)
+            continue
+        clause = min(spanning, key=len)
+        rest = Placed(one.rule, tuple(other for other in one.clauses if other is not clause))
+        by_path: dict[str, list[Atom]] = defaultdict(list)
+        for atom in clause:
+            by_path[atom.path].append(atom)
+        for path, atoms in by_path.items():
+            patterned = any(atom.op != "eq" for atom in atoms)
+            for atom in atoms:
+                groups[(path, patterned)][(atom.op, atom.value)].append(rest)
+    return here
+
+

@@ -1,0 +1,79 @@
+"""Match: one event satisfied a rule that keeps state (threshold, sequence step, first-seen, suppress).
+
+A match holds only the scalars that keys, later steps and the message need, never an event or a buffer, so that it can
+wait in a window, be spilled to disk, or travel from a node to the operator.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from watchkeeper_detection.cel.values import Duration, Timestamp
+from watchkeeper_detection.detection import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from watchkeeper_detection.event import Event
+
+Scalar = str | int | float | bool | None
+SCALAR_TEXT = 1024  # characters of one kept value
+
+
+class Match(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """One satisfied unit of a stateful rule.
+
+    rule      `Rule.state_key`
+    step      number of the sequence's step, 0 elsewhere
+    keys      values of `by` (threshold, step) or `per` (first-seen); None where absent
+    value     value of `distinct`, or values of `of`
+    suppress  values of `suppress.by`
+    kept      path → value, what later steps and the message read (sequences)
+    message   rendered message (all but sequences)
+    """
+
+    rule: str
+    step: int
+    observed_at: int
+    event_id: str
+    provider_id: str
+    source: str
+    kind: str
+    place: Place
+    keys: tuple[Scalar, ...]
+    value: tuple[Scalar, ...] = ()
+    suppress: tuple[Scalar, ...] = ()
+    kept: dict[str, Scalar] = {}
+    message: str = ""
+    actor: str | None = None
+    identity: str | None = None
+    target: str | None = None
+    origin: str | None = None
+    absent: tuple[str, ...] = ()
+
+    def order(self) -> tuple[int, int, str, str]:
+        """Event time first; at the same instant earlier steps come first, then the provider's own id, so that the way
+        in which files are cut or shuffled changes nothing.
+        """
+        return (self.observed_at, self.step, self.provider_id, self.event_id)
+
+
+def scalar(value: object) -> Scalar:
+    """`value` as a scalar that a key or message may keep; None for absent, failed and empty."""
+    if isinstance(value, str):
+        return value[:SCALAR_TEXT]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, list | tuple):
+        return ", ".join(str(scalar(one)) for one in value[:64])[:SCALAR_TEXT]
+    if isinstance(value, Timestamp | Duration | bytes):
+        return str(value)[:SCALAR_TEXT]
+    if isinstance(value, dict):
+        return msgspec.json.encode(value, enc_hook=str).decode()[:SCALAR_TEXT]
+    return None
+
+
+def scalars(event: Event, readers: Iterable[Callable[[Event], Any]]) -> tuple[Scalar, ...]:
+    return tuple(scalar(read(event)) for read in readers)

@@ -1,0 +1,281 @@
+"""The stateless half of the engine: one event in; detections of plain rules and matches of stateful ones out.
+
+It runs wherever events are (a node, a worker process); what it returns can be joined elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from watchkeeper_detection.cel.compile import compile_condition, compile_value
+from watchkeeper_detection.cel.requirements import clauses
+from watchkeeper_detection.cel.values import Failure
+from watchkeeper_detection.detection import Detection, Entity, Place, detection_id
+from watchkeeper_detection.index import Branch, Placed, build, getter
+from watchkeeper_detection.match import Match, scalar, scalars
+from watchkeeper_detection.redact import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from watchkeeper_detection.cel.tree import Node
+    from watchkeeper_detection.event import Event
+    from watchkeeper_detection.program import Guard, Program, Rule, Word
+
+NOTHING: tuple[tuple[Detection, ...], tuple[Match, ...]] = ((), ())
+MESSAGE_VALUE = 300  # characters of one value in a message
+FAILURE_SAMPLE = 64  # the first conditions of each rule that do not hold are looked at again for type errors, then one in 256
+
+
+class MatcherStatistics:
+    """Counts since the start: events and candidates by kind, what guards held back, conditions that failed."""
+
+    def __init__(self) -> None:
+        self.events: Counter[str] = Counter()
+        self.candidates = 0
+        self.held: Counter[tuple[str, str]] = Counter()  # (policy/rule, guard)
+        self.held_by_exception: Counter[tuple[str, str]] = Counter()
+        self.failures: Counter[str] = Counter()  # policy/rule: type errors seen in the sample
+        self.failure_example: dict[str, str] = {}
+
+    def add(self, other: MatcherStatistics) -> None:
+        for mine, theirs in ((self.events, other.events), (self.held, other.held), (self.held_by_exception, other.held_by_exception), (self.failures, other.failures)):
+            mine.update(theirs)  # type: ignore[arg-type]
+        self.candidates += other.candidates
+        for rule, example in other.failure_example.items():
+            self.failure_example.setdefault(rule, example)
+
+
+class Unit:
+    """What an event is tested against: a rule's condition, or one step of its sequence. Compiled when first met."""
+
+    def __init__(self, rule: Rule, step: int, when: Node | None, lists: Mapping[str, Any]) -> None:
+        self.rule = rule
+        self.step = step
+        self.when = when
+        self._lists = lists
+        self.tried = 0
+        self.holds: Callable[[Event], bool] = self._compile_then_hold
+        self._value: Callable[[Event], object] | None = None
+
+    def _compile_then_hold(self, event: Event) -> bool:
+        self.holds = compile_condition(self.when, self._lists) if self.when is not None else _always
+        return self.holds(event)
+
+    def failure(self, event: Event) -> Failure | None:
+        """The type error for which the condition did not hold, if that was the reason."""
+        if self.when is None:
+            return None
+        if self._value is None:
+            self._value = compile_value(self.when, self._lists)
+        value = self._value(event)
+        return value if isinstance(value, Failure) else None
+
+
+def _always(_event: Event) -> bool:
+    return True
+
+
+class RuleCode:
+    """A rule's guards, keys and message, compiled when the rule first holds."""
+
+    def __init__(self, rule: Rule, lists: Mapping[str, Any]) -> None:
+        def values(nodes: tuple[Node, ...]) -> list[Callable[[Event], Any]]:
+            return [compile_value(node, lists) for node in nodes]
+
+        self.guards = [(guard, compile_condition(guard.when, lists)) for guard in (*rule.unless, *rule.exceptions)] if rule.sequence is None else []
+        self.words: list[tuple[Word, Callable[[Event], Any] | None]] = [(word, compile_value(word.value, lists) if word.value is not None else None) for word in rule.message]
+        self.suppress = values(rule.suppress.by) if rule.suppress else []
+        self.reads = [(path, getter(path)) for path in rule.reads]
+        self.steps: list[tuple[list[Callable[[Event], Any]], list[tuple[str, Callable[[Event], Any]]]]] = []
+        self.keys: list[Callable[[Event], Any]] = []
+        self.value: list[Callable[[Event], Any]] = []
+        if rule.threshold:
+            self.keys = values(rule.threshold.by)
+            self.value = values((rule.threshold.distinct,)) if rule.threshold.distinct is not None else []
+        elif rule.first_seen:
+            self.keys, self.value = values(rule.first_seen.per), values(rule.first_seen.of)
+        elif rule.sequence:
+            self.steps = [(values(step.by), [(path, compile_value(node, lists)) for path, node in step.keep]) for step in rule.sequence.steps]
+
+    def message(self, event: Event) -> str:
+        return "".join(word.text if read is None else shown(read(event)) for word, read in self.words)
+
+    def absent(self, event: Event) -> tuple[str, ...]:
+        return tuple(path for path, read in self.reads if is_absent(read(event)))
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: redacted, bounded, `?` where absent. Escaping is the output's business."""
+    text = scalar(value)
+    return "?" if text is None else redact(str(text))[:MESSAGE_VALUE]
+
+
+def is_absent(value: object) -> bool:
+    return value is None or (isinstance(value, (bytes, memoryview)) and bytes(value) == b"null")
+
+
+class Matcher:
+    """Judges events one by one against all rules."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.lists: dict[str, Any] = {name: frozenset(values) for name, values in program.lists.items()}
+        self.statistics = MatcherStatistics()
+        self._codes: dict[int, RuleCode] = {}
+        self._roots: dict[str, Branch[Unit]] = {}
+        by_kind: dict[str, list[Placed]] = {}
+        for rule in program.rules:
+            for unit, kinds in self._units(rule):
+                needed = clauses(unit.when, self.lists) if unit.when is not None else ()
+                for kind in kinds:
+                    by_kind.setdefault(kind, []).append(Placed(unit, needed))
+        for kind, placed in by_kind.items():
+            self._roots[kind] = build(placed)
+
+    def _units(self, rule: Rule) -> list[tuple[Unit, tuple[str, ...]]]:
+        if rule.sequence is None:
+            return [(Unit(rule, 0, rule.when, self.lists), rule.kinds)]
+        return [(Unit(rule, number, step.when, self.lists), step.kinds) for number, step in enumerate(rule.sequence.steps)]
+
+    def match(self, event: Event) -> tuple[tuple[Detection, ...], tuple[Match, ...]]:
+        """Detections of plain rules, and matches of rules that keep state."""
+        statistics = self.statistics
+        statistics.events[event.kind] += 1
+        root = self._roots.get(event.kind)
+        if root is None:
+            return NOTHING
+        try:
+            found = root.find(event)
+        except TypeError:  # a value of a type that its field can't have, a list in place of a name: every rule decides for itself
+            found = list(dict.fromkeys(root.every()))
+        if not found:
+            return NOTHING
+        statistics.candidates += len(found)
+        held = [unit for unit in found if unit.holds(event) or self._sampled(unit, event)]
+        return self._judged(event, held) if held else NOTHING
+
+    def _sampled(self, unit: Unit, event: Event) -> bool:
+        """Count a type error among conditions that did not hold; never makes one hold."""
+        unit.tried += 1
+        if unit.tried <= FAILURE_SAMPLE or not unit.tried & 255:
+            failure = unit.failure(event)
+            if failure is not None:
+                self.statistics.failures[unit.rule.name] += 1
+                self.statistics.failure_example.setdefault(unit.rule.name, f"{failure} ({event.stream}:{event.number})")
+        return False
+
+    def _judged(self, event: Event, held: list[Unit]) -> tuple[tuple[Detection, ...], tuple[Match, ...]]:
+        detections: list[Detection] = []
+        matches: list[Match] = []
+        for unit in dict.fromkeys(held):
+            rule = unit.rule
+            code = self._codes.get(id(rule))
+            if code is None:
+                code = self._codes[id(rule)] = RuleCode(rule, self.lists)
+            if self._is_held_back(rule, code, event):
+                continue
+            if rule.sequence is None and rule.threshold is None and rule.first_seen is None and rule.suppress is None:
+                detections.append(detection_of_event(rule, code, event))
+            else:
+                matches.append(match_of_event(rule, code, unit.step, event))
+        return tuple(detections), tuple(matches)
+
+    def _is_held_back(self, rule: Rule, code: RuleCode, event: Event) -> bool:
+        for guard, holds in code.guards:
+            if (not guard.until_ns or event.observed_at < guard.until_ns) and holds(event):
+                self.count_held(rule, guard)
+                return True
+        return False
+
+    def count_held(self, rule: Rule, guard: Guard) -> None:
+        counter = self.statistics.held_by_exception if guard.exception else self.statistics.held
+        counter[(rule.name, guard.name)] += 1
+
+    @property
+    def reads(self) -> dict[str, frozenset[str]]:
+        """Root → paths that any rule reads: what readers must decode."""
+        reads: dict[str, set[str]] = {}
+        for rule in self.program.rules:
+            for path in rule.reads:
+                reads.setdefault(path.partition(".")[0], set()).add(path)
+        return {root: frozenset(paths) for root, paths in reads.items()}
+
+
+def entities_of(values: tuple[tuple[str, str, str | None], ...]) -> tuple[Entity, ...]:
+    return tuple(Entity(role, kind, id) for role, kind, id in values if id)
+
+
+def provider_id(event: Event) -> str:
+    """The provider's own id of the record; not unique."""
+    read = event.fills.get("provider_id")
+    return str(read(event) or "") if read else ""
+
+
+def detection_of_event(rule: Rule, code: RuleCode, event: Event) -> Detection:
+    return make_detection(rule, (match_of_event(rule, code, 0, event),), 1)
+
+
+def match_of_event(rule: Rule, code: RuleCode, step: int, event: Event) -> Match:
+    keys, kept = code.keys, {}
+    if rule.sequence is not None:
+        keys, keep = code.steps[step]
+        kept = {path: scalar(read(event)) for path, read in keep}
+    return Match(
+        rule=rule.state_key,
+        step=step,
+        observed_at=event.observed_at,
+        event_id=event.id,
+        provider_id=provider_id(event),
+        source=event.source,
+        kind=event.kind,
+        place=Place(event.stream, event.number, event.offset),
+        keys=scalars(event, keys),
+        value=scalars(event, code.value),
+        suppress=scalars(event, code.suppress),
+        kept=kept,
+        message="" if rule.sequence is not None else code.message(event),
+        actor=_text(event.actor.id),
+        identity=_text(event.identity.id),
+        target=_text(event.target.id),
+        origin=_text(event.origin.ip),
+        absent=code.absent(event),
+    )
+
+
+def _text(value: object) -> str | None:
+    text = scalar(value)
+    return None if text is None else str(text)
+
+
+def make_detection(rule: Rule, matches: tuple[Match, ...], count: int, message: str | None = None) -> Detection:
+    """The detection that these matches of the rule make; the last one says who, what and when."""
+    last = matches[-1]
+    ids = tuple(match.event_id for match in matches)
+    return Detection(
+        id=detection_id(f"{rule.namespace}/{rule.policy}", rule.rule, ids),
+        kind=last.kind,
+        observed_at=last.observed_at,
+        policy=rule.policy,
+        rule=rule.rule,
+        title=rule.title,
+        severity=rule.severity,
+        confidence=rule.confidence,
+        attack=rule.attack,
+        message=last.message if message is None else message,
+        source=last.source,
+        places=tuple(match.place for match in matches),
+        event_ids=ids,
+        provider_ids=tuple(match.provider_id for match in matches if match.provider_id),
+        count=count,
+        actor=last.actor,
+        identity=last.identity,
+        target=last.target,
+        origin=last.origin,
+        entities=entities_of((("actor", "actor", last.actor), ("identity", "identity", last.identity), ("target", "resource", last.target), ("origin", "address", last.origin))),
+        runbook=rule.runbook,
+        absent=last.absent,
+        blind_spots=rule.blind_spots,
+        revision=rule.revision,
+    )
