@@ -1,0 +1,63 @@
+# The words that people and CI use. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$python; break; fi; done)
+SOURCES := policies/watchkeeper_detection operator/watchkeeper_operator cli/watchkeeper_cli
+CORPUS ?= ../shared/corpus
+SCORE ?= ../shared/tools/score.py
+FUZZ_INPUTS ?= 1000000
+
+.PHONY: help install run test check format bench fuzz score crds docs conformance lock clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F '\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+
+install: $(INSTALLED) ## create .venv from the committed locks (done by the other targets when needed)
+
+$(INSTALLED): requirements.lock requirements-dev.lock pyproject.toml
+	@if [ -z "$(PYTHON)" ]; then echo "watchkeeper needs Python 3.11 or newer; none found as python3, python3.11 … python3.14" >&2; exit 1; fi
+	@if ! $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then \
+		echo "install: $$($(PYTHON) --version) cannot make virtual environments: installing Debian's python3-venv"; \
+		root=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+		$$root apt-get -qq update && DEBIAN_FRONTEND=noninteractive $$root apt-get -qq install -y python3-venv; fi
+	@if [ ! -x $(BIN)/python ]; then echo "install: creating $(VENV) with $$($(PYTHON) --version)"; $(PYTHON) -m venv $(VENV); fi
+	@echo "install: $$(grep -c == requirements.lock) packages to run, $$(grep -c == requirements-dev.lock) to develop, at the versions of the locks"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock -r requirements-dev.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+	@echo "install: done; the command is $(BIN)/watchkeeper"
+
+run: $(INSTALLED) ## judge the sample logs in samples/ with the shipped library
+	$(BIN)/watchkeeper judge samples
+
+test: $(INSTALLED) ## the quick tests: what a contributor runs all day
+	$(BIN)/pytest -n auto
+
+check: $(INSTALLED) ## formatting, lint, types, layers, and that generated files are current
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(SOURCES)
+	$(BIN)/lint-imports
+
+format: $(INSTALLED) ## format the code and mend what the linter can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: ## write the locks anew from pyproject.toml, with the newest versions it allows
+	rm -rf build/lock && $(PYTHON) -m venv build/lock
+	build/lock/bin/pip install --quiet --upgrade pip
+	build/lock/bin/pip install --quiet .
+	build/lock/bin/pip freeze --exclude watchkeeper > build/lock/runtime
+	build/lock/bin/pip install --quiet --group dev
+	build/lock/bin/pip freeze --exclude watchkeeper | grep -vxFf build/lock/runtime > build/lock/dev
+	(echo "# What the command needs to run; written by make lock."; cat build/lock/runtime) > requirements.lock
+	(echo "# What development needs on top of requirements.lock; written by make lock."; cat build/lock/dev) > requirements-dev.lock
+
+clean: ## remove the virtual environment and every cache in this folder
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache
