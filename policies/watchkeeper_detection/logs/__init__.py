@@ -1,0 +1,5 @@
+"""Readers of logs: chunks of bytes in, events out, one file per provider. Pure: opening files is a transport's business."""
+
+from watchkeeper_detection.logs.provider import Provider
+
+PROVIDERS: tuple[Provider, ...] = ()

@@ -1,0 +1,138 @@
+"""What a provider's reader is: it recognises its own records and makes events of them.
+
+A reader is pure: decoded records in, events out. Bytes, lines, arrays and envelopes are `stream.py`'s business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from watchkeeper_detection.event import Event
+from watchkeeper_detection.record_types import record_type
+
+Reads = Mapping[str, frozenset[str]] | None
+"""Root → vocabulary paths that somebody reads; None: everything. A root that is not named is not read at all."""
+
+Fill = Callable[[Event], Any]
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NANOSECOND_DIGITS = 9
+YEAR_9999_NS = 253_402_300_800 * 10**9  # what RFC 3339 can write ends here
+
+
+class RecordPlace(NamedTuple):
+    """Where a record stands: stream (file), 1-based line or record number, byte offset of the record (-1: none)."""
+
+    stream: str
+    number: int
+    offset: int
+
+
+class RecordRejected(Exception):  # noqa: N818 (a record is rejected; nothing is wrong with us)
+    """A record that its reader can't take; the reason is for users."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class RecordSkipped(Exception):  # noqa: N818
+    """A well-formed record that is no event of its own (a digest, a probe, the second stage of one request)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextFormat:
+    """Lines that are not JSON.
+
+    recognise  whether a stream's first line (a header or a record) is of this format
+    reader     makes one function per stream, which may keep a header; it gives None for a line that is no event (a
+               header, no data) and raises RecordRejected
+    """
+
+    recognise: Callable[[str], bool]
+    reader: Callable[[Reads], Callable[[str, RecordPlace], Event | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """Reader of one log type.
+
+    source     name that users give and see (`--source`); `aliases` are accepted too
+    recognise  whether a decoded record is this provider's, certain enough to tell it from all others
+    events     the general path: raises RecordRejected or RecordSkipped; never changes the record
+    fast       the typed path of hot formats: makes, for what is read, a function of one record's bytes that gives its event,
+               or None where the general path must decide; never raises but RecordSkipped
+    text       reader of lines that are not JSON
+    parquet    reader of a whole Parquet file; events carry record numbers
+    """
+
+    source: str
+    aliases: tuple[str, ...]
+    recognise: Callable[[dict[str, Any]], bool]
+    events: Callable[[dict[str, Any], RecordPlace, Reads], Iterable[Event]]
+    fast: Callable[[Reads], Callable[[bytes | memoryview, RecordPlace], Event | None]] | None = None
+    text: TextFormat | None = None
+    parquet: Callable[[bytes, str, Reads], Iterable[Event]] | None = None
+
+
+def common_fills(
+    *, observed_at: Fill, identity: Fill, actor: Fill, action: Fill, target: Fill, outcome: Fill, origin: Fill, derived: Mapping[str, Fill] | None = None
+) -> dict[str, Fill]:
+    """Fills of one kind of event: the given ones, and `id` and `event` that are made alike everywhere.
+
+    observed_at gives nanoseconds since the epoch, 0 where the record has no time; the others give objects of `subject.py`.
+    """
+    return {
+        "id": event_id,
+        "event": _event_root,
+        "observed_at": observed_at,
+        "identity": identity,
+        "actor": actor,
+        "action": action,
+        "target": target,
+        "outcome": outcome,
+        "origin": origin,
+        **(derived or {}),
+    }
+
+
+def event_id(event: Event) -> str:
+    """Unique id made by us; providers' ids repeat."""
+    return f"{event.source}:{event.stream}:{event.number}"
+
+
+def _event_root(event: Event) -> Any:
+    return record_type("event")(kind=event.kind, source=event.source, observed_at=time_text(event.observed_at))
+
+
+def time_ns(text: str | None) -> int:
+    """Nanoseconds since the epoch of an RFC 3339 text (ISO 8601 is taken too, UTC where no zone is named); 0 when it is no time."""
+    if not text:
+        return 0
+    fraction = 0
+    dot = text.find(".", 19, 20)
+    try:
+        if dot < 0:
+            moment = datetime.fromisoformat(text)
+        else:
+            end = dot + 1
+            while end < len(text) and text[end].isdigit():
+                end += 1
+            moment = datetime.fromisoformat(text[:dot] + text[end:])
+            fraction = int(text[dot + 1 : end][:NANOSECOND_DIGITS].ljust(NANOSECOND_DIGITS, "0"))
+    except ValueError:
+        return 0
+    since = (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)) - EPOCH
+    return (since.days * 86_400 + since.seconds) * 10**9 + since.microseconds * 1000 + fraction
+
+
+def time_text(ns: int) -> str | None:
+    """RFC 3339 text in UTC of nanoseconds since the epoch; None for 0, which means no time."""
+    if not 0 < ns < YEAR_9999_NS:
+        return None
+    seconds, fraction = divmod(ns, 10**9)
+    digits = f".{fraction:09}".rstrip("0") if fraction else ""
+    return (EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S") + digits + "Z"
