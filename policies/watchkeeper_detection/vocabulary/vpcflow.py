@@ -1,4 +1,4 @@
-"""VPC flow log records, versions 2 to 8, under AWS's field names with underscores.
+"""VPC flow log records, versions 2 to 10, under AWS's field names with underscores.
 
 Source of the facts: https://docs.aws.amazon.com/vpc/latest/userguide/flow-log-records.html
 """
@@ -48,4 +48,6 @@ FIELDS = (
     Field("vpcflow.ecs_task_arn", "string", "ECS task (version 7)."),
     Field("vpcflow.ecs_task_id", "string", "ECS task id (version 7)."),
     Field("vpcflow.reject_reason", "string", "BPA when VPC block public access rejected it (version 8)."),
+    Field("vpcflow.resource_id", "string", "Resource that the interface belongs to (version 9)."),
+    Field("vpcflow.encryption_status", "int", "Whether the traffic was encrypted in transit (version 10)."),
 )
