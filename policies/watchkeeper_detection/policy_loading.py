@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
 
-from watchkeeper_detection.policy.errors import PolicyError, meant, path_text, problems, rule_at
+from watchkeeper_detection.policy.errors import PolicyError, meant, name_of, path_text, problems, rule_at
 from watchkeeper_detection.policy.model import API_VERSION
 from watchkeeper_detection.policy.policy_exception import PolicyException
 from watchkeeper_detection.policy.policy_list import PolicyList
@@ -51,10 +51,9 @@ class Place:
     def error(self, steps: Steps, reason: str, hint: str | None = None, *, line_of_text: int = 1) -> PolicyError:
         """An error at `("spec", "rules", 0, "when")`; `line_of_text` counts lines within the text that is there."""
         line = self.line(steps)
-        name = self.written.get("metadata", {}) if isinstance(self.written, dict) else {}
-        name = name.get("name") if isinstance(name, dict) else None
+        metadata = self.written.get("metadata") if isinstance(self.written, dict) else None
         return PolicyError(
-            policy=name if isinstance(name, str) else "",
+            policy=name_of(metadata),
             rule=rule_at(self.written, steps),
             path=path_text(self.written, steps),
             reason=reason,

@@ -56,20 +56,24 @@ def path_text(written: Any, steps: Steps) -> str:
     for step in steps:
         if isinstance(step, int):
             written = written[step] if isinstance(written, list) and step < len(written) else None
-            name = written.get("name") if isinstance(written, dict) else None
-            text += f"[{name if isinstance(name, str) else step}]"
+            text += f"[{name_of(written) or step}]"
         else:
             written = written.get(step) if isinstance(written, dict) else None
             text += f".{step}" if text else step
     return text if len(text) <= 500 else text[:499] + "…"
 
 
+def name_of(written: Any) -> str:
+    """The `name` of a part as a message may show it; "" where it has none."""
+    name = written.get("name") if isinstance(written, dict) else None
+    return name[:100] if isinstance(name, str) else ""
+
+
 def rule_at(written: Any, steps: Steps) -> str:
     """Name of the rule that a place is in, "" where it is in none."""
     match steps, written:
         case ("spec", "rules", int(position), *_), {"spec": {"rules": [*rules]}} if position < len(rules):
-            name = rules[position].get("name") if isinstance(rules[position], dict) else None
-            return name if isinstance(name, str) else ""
+            return name_of(rules[position])
     return ""
 
 

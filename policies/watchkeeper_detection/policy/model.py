@@ -142,7 +142,7 @@ class Status(Model):
     """What Watchkeeper made of the object. Written by the operator only."""
 
     observed_generation: Annotated[StrictInt, Field(ge=0)] | None = Field(default=None, description="The object's generation that was last looked at.")
-    conditions: Annotated[tuple[Condition, ...], Keyed("type"), Field(max_length=16)] = Field(
+    conditions: Annotated[tuple[Condition, ...], Field(max_length=16), Keyed("type")] = Field(
         default=(),
         description="`Accepted` is False, with every error in its message, when the object can't be used; the last good revision then stays in force.",
     )

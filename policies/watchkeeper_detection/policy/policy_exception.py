@@ -63,7 +63,7 @@ class PolicyExceptionSpec(Model):
     )
 
     policy: Name = Field(description="Name of the RuntimePolicy.")
-    rules: Annotated[tuple[Name, ...], Keyed(), Field(max_length=128)] = Field(default=(), description="Names of its rules. Empty: all of them.")
+    rules: Annotated[tuple[Name, ...], Field(max_length=128), Keyed()] = Field(default=(), description="Names of its rules. Empty: all of them.")
     when: Cel | None = Field(
         default=None,
         description="CEL condition over the event: detections that match are held back, kept and counted. "

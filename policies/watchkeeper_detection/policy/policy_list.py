@@ -16,7 +16,7 @@ class ListMetadata(Metadata):
 
 class PolicyListSpec(Model):
     description: Paragraph | None = Field(default=None, description="What the values have in common, where they come from and who keeps them.")
-    values: Annotated[tuple[ListValue, ...], Keyed(), Field(max_length=LONGEST_LIST)] = Field(description="The values, each once. Case counts.")
+    values: Annotated[tuple[ListValue, ...], Field(max_length=LONGEST_LIST), Keyed()] = Field(description="The values, each once. Case counts.")
 
 
 class PolicyList(Resource):

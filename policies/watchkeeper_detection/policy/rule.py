@@ -9,10 +9,10 @@ from watchkeeper_detection.detection import Confidence, Severity
 from watchkeeper_detection.policy.model import Across, Keyed, Model
 from watchkeeper_detection.policy.shapes import Cel, Duration, EventKind, Key, Name, Page, Sentence, Shape, StepName, Technique, Template, Title, nanoseconds
 
-Kinds = Annotated[tuple[EventKind, ...], Keyed(), Field(min_length=1, max_length=16)]
+Kinds = Annotated[tuple[EventKind, ...], Field(min_length=1, max_length=16), Keyed()]
 Keys = Annotated[tuple[Key, ...], Field(max_length=8)]
 OneOrMoreKeys = Annotated[tuple[Key, ...], Field(min_length=1, max_length=8)]
-Sentences = Annotated[tuple[Sentence, ...], Keyed(), Field(max_length=16)]
+Sentences = Annotated[tuple[Sentence, ...], Field(max_length=16), Keyed()]
 Count = Annotated[StrictInt, Field(ge=1, le=1_000_000)]
 
 AGGREGATES = ("threshold", "sequence", "firstSeen")
@@ -65,7 +65,7 @@ class Sequence(Model):
 
     within: Duration = Field(description="Longest time from the first step to the last, in event time: `10m`.")
     ordered: StrictBool = Field(default=True, description="Whether the steps must come in the order in which they are written.")
-    steps: Annotated[tuple[Step, ...], Keyed("name"), Field(min_length=2, max_length=8)] = Field(
+    steps: Annotated[tuple[Step, ...], Field(min_length=2, max_length=8), Keyed("name")] = Field(
         description="The events that must come together, keyed by name."
     )
 
@@ -146,7 +146,7 @@ class Rule(Model):
         default=None,
         description="CEL condition over the event's fields. A condition that reads an absent field does not hold: ask with has(path) or get(path, default).",
     )
-    unless: Annotated[tuple[Unless, ...], Keyed("name"), Field(max_length=16)] = Field(
+    unless: Annotated[tuple[Unless, ...], Field(max_length=16), Keyed("name")] = Field(
         default=(), description="Known good cases, keyed by name, that hold the rule back."
     )
     threshold: Threshold | None = Field(
@@ -161,7 +161,7 @@ class Rule(Model):
     confidence: Confidence = Field(
         default="medium", description="How often a detection is what the title says: `low` when the same is often done legitimately."
     )
-    attack: Annotated[tuple[Technique, ...], Keyed(), Field(max_length=8)] = Field(default=(), description="MITRE ATT&CK technique ids (v19): `[T1609]`.")
+    attack: Annotated[tuple[Technique, ...], Field(max_length=8), Keyed()] = Field(default=(), description="MITRE ATT&CK technique ids (v19): `[T1609]`.")
     message: Template | None = Field(
         default=None,
         description="One line about what happened; `{identity.id}` is replaced by the field's value, `{{` and `}}` are braces. Default: the title.",

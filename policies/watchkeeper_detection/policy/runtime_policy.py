@@ -25,7 +25,7 @@ from watchkeeper_detection.policy.shapes import (
 
 Mode = Literal["Detect", "Enforce"]
 ExceptionScope = Literal["RootOnly", "Namespaces"]
-Patterns = Annotated[tuple[NamespacePattern, ...], Keyed(), Field(max_length=64)]
+Patterns = Annotated[tuple[NamespacePattern, ...], Field(max_length=64), Keyed()]
 
 
 class Namespaces(Model):
@@ -52,7 +52,7 @@ class Requirement(Model):
 
     key: LabelKey = Field(description="The label's key.")
     operator: Literal["In", "NotIn", "Exists", "DoesNotExist"] = Field(description="How the label relates to `values`.")
-    values: Annotated[tuple[LabelValue, ...], Keyed(), Field(max_length=16)] = Field(default=(), description="The label's values, for In and NotIn.")
+    values: Annotated[tuple[LabelValue, ...], Field(max_length=16), Keyed()] = Field(default=(), description="The label's values, for In and NotIn.")
 
 
 class LabelSelector(Model):
@@ -101,17 +101,17 @@ class RuntimePolicySpec(Model):
     scope: Scope | None = Field(
         default=None, description="Which workloads are covered. Default: all of the namespace; in the root namespace, all of the cluster."
     )
-    tags: Annotated[tuple[Tag, ...], Keyed(), Field(max_length=16)] = Field(default=(), description="Words to find and group policies by.")
-    authors: Annotated[tuple[Title, ...], Keyed(), Field(max_length=16)] = Field(default=(), description="Who wrote it; some licences require naming them.")
+    tags: Annotated[tuple[Tag, ...], Field(max_length=16), Keyed()] = Field(default=(), description="Words to find and group policies by.")
+    authors: Annotated[tuple[Title, ...], Field(max_length=16), Keyed()] = Field(default=(), description="Who wrote it; some licences require naming them.")
     license: Tag | None = Field(default=None, description="Licence of the rules, as an SPDX id: `Apache-2.0`.")
-    references: Annotated[tuple[Url, ...], Keyed(), Field(max_length=32)] = Field(default=(), description="Web pages about what is looked for.")
+    references: Annotated[tuple[Url, ...], Field(max_length=32), Keyed()] = Field(default=(), description="Web pages about what is looked for.")
     runbook: Page | None = Field(default=None, description="For whoever is paged: what a detection means, what to check, how to tune.")
     blind_spots: Sentences = Field(default=(), description="Where the policy can't see, shown with its detections and in coverage.")
     requires: Sentences = Field(
         default=(),
         description="What must be switched on for the policy to see anything: `audit level Metadata for pods/exec`. Shown as a blind spot where it is not.",
     )
-    rules: Annotated[tuple[Rule, ...], Keyed("name"), Field(min_length=1, max_length=128)] = Field(
+    rules: Annotated[tuple[Rule, ...], Field(min_length=1, max_length=128), Keyed("name")] = Field(
         description="What to look for: each rule can make a detection. Keyed by name."
     )
     exceptions: ExceptionScope | None = Field(

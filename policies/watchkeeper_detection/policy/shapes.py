@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
+from pydantic import Field
 from pydantic_core import PydanticCustomError, core_schema
 
 if TYPE_CHECKING:
@@ -101,5 +102,5 @@ Moment = Annotated[
     Shape("a time in UTC such as 2026-12-31T00:00:00Z", 20, r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", format="date-time"),
 ]
 LabelKey = Annotated[str, Shape("a label's key", 317)]
-LabelValue = Annotated[str, Shape("a label's value", 63)]
+LabelValue = Annotated[str, Field(max_length=63)]
 NamespacePattern = Annotated[str, Shape("a namespace, or a pattern of one such as team-*", 63, r"[a-z0-9*]([-a-z0-9*]*[a-z0-9*])?")]
