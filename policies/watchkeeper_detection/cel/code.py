@@ -1,0 +1,80 @@
+"""Pieces of Python syntax trees, as the compiler needs them. Never source text: nothing of an expression can become code."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+def name(text: str) -> ast.expr:
+    return ast.Name(text, ast.Load())
+
+
+def constant(value: Any) -> ast.expr:
+    return ast.Constant(value)
+
+
+def attribute(of: ast.expr, text: str) -> ast.expr:
+    return ast.Attribute(of, text, ast.Load())
+
+
+def call(function: ast.expr, *arguments: ast.expr, two: bool = False) -> ast.expr:
+    keywords = [ast.keyword("two", ast.Constant(value=True))] if two else []
+    return ast.Call(function, list(arguments), keywords)
+
+
+def compare(left: ast.expr, operator: ast.cmpop, right: ast.expr) -> ast.expr:
+    return ast.Compare(left, [operator], [right])
+
+
+def is_(left: ast.expr, value: bool | None) -> ast.expr:  # noqa: FBT001 (the value compared with)
+    return ast.Compare(left, [ast.Is()], [ast.Constant(value)])
+
+
+def is_not_none(left: ast.expr) -> ast.expr:
+    return ast.Compare(left, [ast.IsNot()], [ast.Constant(None)])
+
+
+def both(*operands: ast.expr) -> ast.expr:
+    return ast.BoolOp(ast.And(), list(operands)) if len(operands) > 1 else operands[0]
+
+
+def either(*operands: ast.expr) -> ast.expr:
+    return ast.BoolOp(ast.Or(), list(operands)) if len(operands) > 1 else operands[0]
+
+
+def negated(operand: ast.expr) -> ast.expr:
+    return ast.UnaryOp(ast.Not(), operand)
+
+
+def kept(temporary: str, value: ast.expr) -> ast.expr:
+    """`(temporary := value)`."""
+    return ast.NamedExpr(ast.Name(temporary, ast.Store()), value)
+
+
+def choice(condition: ast.expr, then: ast.expr, otherwise: ast.expr) -> ast.expr:
+    return ast.IfExp(condition, then, otherwise)
+
+
+def function_of(parameters: Sequence[str], body: ast.expr) -> ast.expr:
+    """`lambda parameters: body`."""
+    return ast.Lambda(_arguments(parameters), body)
+
+
+def _arguments(parameters: Sequence[str]) -> ast.arguments:
+    return ast.arguments(posonlyargs=[], args=[ast.arg(each) for each in parameters], kwonlyargs=[], kw_defaults=[], defaults=[])
+
+
+def built(parameter: str, before: list[ast.stmt], body: ast.expr, names: dict[str, Any]) -> Callable[[Any], Any]:
+    """A function of one parameter that returns the expression; `names` is all it can see."""
+    function = ast.FunctionDef("condition", _arguments([parameter]), [*before, ast.Return(body)], [])
+    module = ast.fix_missing_locations(ast.Module([function], []))
+    exec(compile(module, "<condition>", "exec"), names)  # noqa: S102 (the tree was built here, from checked nodes)
+    return names["condition"]  # type: ignore[no-any-return]
+
+
+def assigned(target: str, value: ast.expr) -> ast.stmt:
+    return ast.Assign([ast.Name(target, ast.Store())], value)

@@ -1,0 +1,283 @@
+"""Text → parsed tree. The grammar is cel-python's, with the definitions below in place of its own where it is narrower,
+wider or ambiguous against the specification (https://github.com/google/cel-spec/blob/master/doc/langdef.md).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import TypeAlias, cast
+
+from lark import Lark, Token, Tree
+from lark.exceptions import LarkError, UnexpectedInput
+
+from watchkeeper_detection.cel.errors import CelSyntaxError
+from watchkeeper_detection.cel.literals import literal_value
+from watchkeeper_detection.cel.tree import MAX_DEPTH, MAX_ELEMENTS, MAX_NODES, Scalar
+
+MAX_TEXT = 16 * 1024
+
+_RESERVED = frozenset(
+    ["as", "break", "const", "continue", "else", "for", "function", "if", "import", "in", "let", "loop", "package", "namespace", "return", "var", "void", "while"]
+)
+
+# name of a rule or terminal of cel.lark → its definition here
+_REDEFINED = {
+    # selectors may be reserved words or quoted; lists, maps and messages may end in a comma
+    "member_dot": 'member "." (IDENT | QUOTED)',
+    "list_lit": '"[" [exprlist [","]] "]"',
+    "map_lit": '"{" [mapinits [","]] "}"',
+    "member_object": 'member "{" [fieldinits [","]] "}"',
+    "fieldinits": '(IDENT | QUOTED) ":" expr ("," (IDENT | QUOTED) ":" expr)*',
+    "relation_in": "relation _IN",
+    # digits on both sides of a point, or none before it
+    "FLOAT_LIT": r"/-?[0-9]*\.[0-9]+(?:[eE][+-]?[0-9]+)?/ | /-?[0-9]+[eE][+-]?[0-9]+/",
+    "INT_LIT": "/-?0x[0-9a-fA-F]+/ | /-?[0-9]+/",
+    # a backslash always takes the next letter along, except in raw text; escapes are judged in literals.py
+    "STRING_LIT": r"""/"(?:[^"\\\r\n]|\\.)*"/ | /'(?:[^'\\\r\n]|\\.)*'/ | /[rR]"[^"\r\n]*"/ | /[rR]'[^'\r\n]*'/""",
+    "MLSTRING_LIT": r'''/"""(?:[^\\]|\\[\s\S])*?"""/ | /\'\'\'(?:[^\\]|\\[\s\S])*?\'\'\'/ | /[rR]"""[\s\S]*?"""/ | /[rR]\'\'\'[\s\S]*?\'\'\'/'''.replace("\\'", "'"),
+    "BYTES_LIT": "/[bB]/ MLSTRING_LIT | /[bB]/ STRING_LIT",
+}
+_ADDED = r"""
+_IN    : /in(?![_a-zA-Z0-9])/
+QUOTED : /`[a-zA-Z0-9_.\-\/ ]+`/
+"""
+_PRIORITIES = {"BYTES_LIT": 4, "MLSTRING_LIT": 3, "STRING_LIT": 2, "FLOAT_LIT": 3, "UINT_LIT": 2, "INT_LIT": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A parsed expression. `depth` and `count` (of nodes) bound what later steps recurse over."""
+
+    line: int
+    column: int
+    depth: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class LiteralText(Written):
+    value: Scalar
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ident(Written):
+    """`name`, or `.name` when `absolute`."""
+
+    name: str
+    absolute: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Selected(Written):
+    operand: Parsed
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Called(Written):
+    """`function(arguments)`, `target.function(arguments)`, or an operator; `&&` and `||` take any number of arguments."""
+
+    function: str
+    target: Parsed | None
+    arguments: tuple[Parsed, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ListText(Written):
+    elements: tuple[Parsed, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MapText(Written):
+    entries: tuple[tuple[Parsed, Parsed], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MessageText(Written):
+    """`Type{field: value}`: protobuf messages are parsed so that the checker can refuse them by name."""
+
+    operand: Parsed
+
+
+Parsed: TypeAlias = LiteralText | Ident | Selected | Called | ListText | MapText | MessageText
+
+_BINARY = {
+    "relation_lt": "_<_",
+    "relation_le": "_<=_",
+    "relation_gt": "_>_",
+    "relation_ge": "_>=_",
+    "relation_eq": "_==_",
+    "relation_ne": "_!=_",
+    "relation_in": "_in_",
+    "addition_add": "_+_",
+    "addition_sub": "_-_",
+    "multiplication_mul": "_*_",
+    "multiplication_div": "_/_",
+    "multiplication_mod": "_%_",
+}
+
+
+@cache
+def _grammar() -> Lark:
+    spec = importlib.util.find_spec("celpy")  # only located: its evaluator would take 90 ms to import and is never used
+    if spec is None or spec.origin is None:
+        raise ImportError("cel-python is not installed")
+    text = spec.loader.get_data(spec.origin.replace("__init__.py", "cel.lark")).decode()  # type: ignore[union-attr]
+    for name, definition in _REDEFINED.items():
+        text, found = re.subn(rf"(?m)^{name}\s*:.*\n(?:^[ \t]+\|.*\n)*", lambda _, name=name, definition=definition: f"{name} : {definition}\n", text)  # type: ignore[misc]
+        if found != 1:
+            raise ImportError(f"cel-python's grammar has no single definition of {name}")
+    for name, priority in _PRIORITIES.items():
+        text = re.sub(rf"(?m)^{name}\s*:", f"{name}.{priority} :", text)
+    return Lark(text + _ADDED, parser="lalr", start="expr", propagate_positions=True, maybe_placeholders=False, lexer_callbacks={"IDENT": _keyword})
+
+
+def _keyword(token: Token) -> Token:
+    if token.value in ("true", "false"):
+        return Token.new_borrow_pos("BOOL_LIT", token.value, token)
+    return Token.new_borrow_pos("NULL_LIT", token.value, token) if token.value == "null" else token
+
+
+def parse(text: str) -> Parsed:
+    """Raises CelSyntaxError."""
+    if len(text) > MAX_TEXT:
+        raise CelSyntaxError(f"the expression is longer than {MAX_TEXT} characters")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise CelSyntaxError("the expression holds a lone surrogate") from None
+    try:
+        tree = _grammar().parse(text)
+    except UnexpectedInput as error:
+        raise _syntax_error(text, error) from None
+    except LarkError as error:
+        raise CelSyntaxError(str(error).splitlines()[0]) from None
+    return _Builder().build(tree)
+
+
+def _syntax_error(text: str, error: UnexpectedInput) -> CelSyntaxError:
+    lines = text.split("\n")
+    if error.line is None or error.line < 1:  # the end of the text
+        return CelSyntaxError("the expression ends too early" if text.strip() else "the expression is empty", len(lines), len(lines[-1]) + 1)
+    token = getattr(error, "token", None)
+    if token is not None and token.type == "$END":
+        return CelSyntaxError("the expression ends too early" if text.strip() else "the expression is empty", len(lines), len(lines[-1]) + 1)
+    line = lines[error.line - 1] if error.line <= len(lines) else ""
+    found = token.value if token is not None else line[error.column - 1 : error.column]
+    return CelSyntaxError(f"unexpected {found!r}", error.line, error.column, _syntax_hint(str(found), line))
+
+
+def _syntax_hint(found: str, line: str) -> str | None:
+    if found in ("=", "and", "or", "not"):
+        meant = {"=": "==", "and": "&&", "or": "||", "not": "!"}[found]
+        return f"did you mean {meant}?"
+    if found in ("&", "|"):
+        return f"did you mean {found * 2}?"
+    if found in ('"', "'") and line.count(found) % 2:
+        return "the text in quotes does not end"
+    return None
+
+
+class _Builder:
+    """Lark's tree from the leaves up, without recursion; nodes that only pass one child on vanish."""
+
+    def __init__(self) -> None:
+        self._built: dict[int, object] = {}
+
+    def build(self, tree: Tree[Token]) -> Parsed:
+        for subtree in tree.iter_subtrees():
+            self._built[id(subtree)] = self._node(subtree)
+        return cast("Parsed", self._built[id(tree)])
+
+    def _child(self, child: Tree[Token] | Token) -> Parsed:
+        return cast("Parsed", self._built[id(child)])
+
+    def _parts(self, tree: Tree[Token], index: int) -> tuple[Parsed, ...]:
+        """Elements of the `exprlist` at that place, none when it is not there."""
+        return cast("tuple[Parsed, ...]", self._built[id(tree.children[index])]) if len(tree.children) > index else ()
+
+    def _place(self, at: Token | Tree[Token], parts: tuple[Parsed, ...]) -> tuple[int, int, int, int]:
+        place = at if isinstance(at, Token) else at.meta
+        line, column = place.line or 1, place.column or 1
+        depth, count = 1 + max((part.depth for part in parts), default=0), 1 + sum(part.count for part in parts)
+        if depth > MAX_DEPTH:
+            raise CelSyntaxError(f"the expression is nested more than {MAX_DEPTH} levels deep", line, column)
+        if count > MAX_NODES:
+            raise CelSyntaxError(f"the expression has more than {MAX_NODES} parts", line, column, "put long lists into a PolicyList")
+        if len(parts) > 2 * MAX_ELEMENTS:
+            raise CelSyntaxError(f"a list has more than {MAX_ELEMENTS} elements", line, column, "put long lists into a PolicyList")
+        return line, column, depth, count
+
+    def _call(self, at: Token | Tree[Token], function: str, arguments: tuple[Parsed, ...], target: Parsed | None = None) -> Called:
+        parts = arguments if target is None else (target, *arguments)
+        return Called(*self._place(at, parts), function, target, arguments)
+
+    def _node(self, tree: Tree[Token]) -> object:  # noqa: C901 (one case per rule of the grammar)
+        rule, children = str(tree.data), tree.children
+        if rule in _BINARY or rule in ("unary_not", "unary_neg"):
+            return tree  # the operator is known to the rule above
+        if rule in ("exprlist", "fieldinits", "mapinits"):
+            return tuple(self._child(child) for child in children if not isinstance(child, Token))
+        match rule:
+            case "expr" if len(children) == 3:
+                return self._call(tree, "_?_:_", tuple(self._child(child) for child in children))
+            case "conditionalor" | "conditionaland" if len(children) == 2:
+                return self._logic("_||_" if rule == "conditionalor" else "_&&_", tree)
+            case "relation" | "addition" | "multiplication" if len(children) == 2:
+                left = cast("Tree[Token]", children[0])
+                return self._call(tree, _BINARY[str(left.data)], (self._child(left.children[0]), self._child(children[1])))
+            case "unary" if len(children) == 2:
+                operator = "!_" if cast("Tree[Token]", children[0]).data == "unary_not" else "-_"
+                return self._call(tree, operator, (self._child(children[1]),))
+            case "literal":
+                token = cast("Token", children[0])
+                value, type_name = literal_value(token.type, str(token), token.line or 1, token.column or 1)
+                return LiteralText(*self._place(token, ()), value, type_name)
+        return self._member(rule, tree)
+
+    def _logic(self, operator: str, tree: Tree[Token]) -> Called:
+        left, right = self._child(tree.children[0]), self._child(tree.children[1])
+        if isinstance(left, Called) and left.function == operator:
+            return self._call(tree, operator, (*left.arguments, right))
+        return self._call(tree, operator, (left, right))
+
+    def _member(self, rule: str, tree: Tree[Token]) -> object:
+        children = tree.children
+        match rule:
+            case "member_dot":
+                name = cast("Token", children[1])
+                operand = self._child(children[0])
+                return Selected(*self._place(name, (operand,)), operand, name.strip("`"))
+            case "member_dot_arg":
+                name = cast("Token", children[1])
+                return self._call(name, str(name), self._parts(tree, 2), self._child(children[0]))
+            case "member_index":
+                return self._call(tree, "_[_]", (self._child(children[0]), self._child(children[1])))
+            case "member_object":
+                operand = self._child(children[0])
+                return MessageText(*self._place(tree, (operand,)), operand)
+            case "ident" | "dot_ident":
+                name = self._not_reserved(cast("Token", children[0]))
+                return Ident(*self._place(name, ()), str(name), rule == "dot_ident")
+            case "ident_arg" | "dot_ident_arg":
+                name = self._not_reserved(cast("Token", children[0]))
+                return self._call(name, str(name), self._parts(tree, 1))
+            case "list_lit":
+                elements = self._parts(tree, 0)
+                if len(elements) > MAX_ELEMENTS:
+                    raise CelSyntaxError(f"a list has more than {MAX_ELEMENTS} elements", tree.meta.line, tree.meta.column, "put long lists into a PolicyList")
+                return ListText(*self._place(tree, elements), elements)
+            case "map_lit":
+                parts = self._parts(tree, 0)
+                return MapText(*self._place(tree, parts), tuple(zip(parts[::2], parts[1::2], strict=True)))
+        return self._child(children[0])
+
+    @staticmethod
+    def _not_reserved(name: Token) -> Token:
+        if str(name) in _RESERVED:
+            raise CelSyntaxError(f"{str(name)!r} is a reserved word", name.line or 1, name.column or 1)
+        return name

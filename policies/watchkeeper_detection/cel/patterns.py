@@ -1,0 +1,65 @@
+"""Regular expressions (RE2: linear time) and globs, compiled once."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import re2
+
+from watchkeeper_detection.cel.values import Failed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_OPTIONS = re2.Options()
+_OPTIONS.log_errors = False
+_MAX_PATTERN = 4096  # letters; longer ones belong into a list
+
+
+@lru_cache(maxsize=4096)
+def matcher(pattern: str) -> Callable[[str], bool]:
+    """Whether the pattern occurs in a text. Raises Failed when it is no RE2 pattern."""
+    if len(pattern) > _MAX_PATTERN:
+        raise Failed(f"the pattern is longer than {_MAX_PATTERN} letters")
+    try:
+        search = re2.compile(pattern, _OPTIONS).search
+    except (re2.error, UnicodeEncodeError) as error:
+        raise Failed(f"{pattern!r} is no regular expression: {_reason(error)}") from None
+
+    def matches(text: str) -> bool:
+        try:
+            return search(text) is not None
+        except UnicodeEncodeError:  # a lone surrogate, which JSON can spell
+            return search(text.encode("utf-8", "replace").decode()) is not None
+
+    return matches
+
+
+def _reason(error: Exception) -> str:
+    reason = error.args[0] if error.args else error
+    return reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+
+
+def glob_pattern(glob: str) -> str:
+    """RE2 pattern of the same meaning: `*` any letters, `?` one, `[a-z]` and `[!a-z]` one of a set; the whole text. Raises Failed."""
+    made, place = ["(?s)^"], 0
+    while place < len(glob):
+        letter = glob[place]
+        place += 1
+        if letter == "[":
+            end = glob.find("]", place + (2 if glob[place : place + 1] == "!" else 1))
+            if end < 0:
+                raise Failed(f"in {glob!r} a [ is not closed")
+            inside = glob[place:end]
+            sign = "^" if inside.startswith("!") else ""
+            made.append(f"[{sign}{inside[len(sign) :].replace(chr(92), chr(92) * 2).replace('[', chr(92) + '[').replace('^', chr(92) + '^').replace(']', chr(92) + ']')}]")
+            place = end + 1
+        else:
+            made.append({"*": ".*", "?": "."}.get(letter) or re2.escape(letter))
+    return "".join([*made, "$"])
+
+
+@lru_cache(maxsize=1024)
+def glob_matcher(glob: str) -> Callable[[str], bool]:
+    return matcher(glob_pattern(glob))
