@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -14,21 +14,63 @@ from watchkeeper_detection.attack import with_v18
 from watchkeeper_detection.cel.check import Checked, Scope, check
 from watchkeeper_detection.cel.errors import CelErrors
 from watchkeeper_detection.cel.kernel_filter import exact
-from watchkeeper_detection.cel.requirements import all_of, conjuncts, field_reads, step_reads
-from watchkeeper_detection.cel.tree import TREE_VERSION
+from watchkeeper_detection.cel.requirements import conjuncts
+from watchkeeper_detection.cel.tree import TREE_VERSION, And, Field, walk
 from watchkeeper_detection.fields import fields, kinds, nearest
-from watchkeeper_detection.policy import ROOT_NAMESPACE, PolicyError
+from watchkeeper_detection.policy import ROOT_NAMESPACE, PolicyException, PolicyList, RuntimePolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from watchkeeper_detection.cel.tree import Node
-    from watchkeeper_detection.policy import PolicyException, PolicyList, RuntimePolicy
-    from watchkeeper_detection.policy import Rule as PolicyRule
+    from watchkeeper_detection.policy import PolicyError
+    from watchkeeper_detection.policy import Rule as RuleWritten
+    from watchkeeper_detection.policy_loading import Document, Place
 
-LOG_ROOTS = frozenset({"audit", "kubernetes", "cloudtrail", "vpcflow", "azure", "gcp", "windows", "log"})  # only the root namespace's policies may read these
+LOG_ROOTS = frozenset({"audit", "kubernetes", "cloudtrail", "vpcflow", "azure", "gcp", "windows", "log"})  # only the root namespace's policies read these
 ALWAYS_READ = ("actor.id", "identity.id", "target.id", "origin.ip")  # what each detection names
 PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
+
+Steps = tuple[str | int, ...]
+
+
+class CheckedPolicies(NamedTuple):
+    """What is right, and everything that is wrong. `conditions`: for lint, each condition as checked, by policy/rule."""
+
+    program: made.Program
+    errors: tuple[PolicyError, ...]
+    conditions: dict[str, tuple[Checked, ...]]
+
+
+@dataclass
+class _Pen:
+    """Checks one rule's expressions; collects what they read and what is wrong with them."""
+
+    place: Place
+    steps: Steps
+    lists: frozenset[str]
+    errors: list[PolicyError]
+    checked: list[Checked] = field(default_factory=list)
+    final: list[Checked] = field(default_factory=list)  # judged when a rule is about to speak: guards, message, suppress
+
+    def error(self, below: Steps, reason: str, hint: str | None = None, *, line: int = 1) -> None:
+        self.errors.append(self.place.error((*self.steps, *below), reason, hint, line_of_text=line))
+
+    def check(self, text: str, below: Steps, scope: Scope, *, want: str | None = None) -> Checked | None:
+        try:
+            checked = check(text, scope, want=want)
+        except CelErrors as wrong:
+            for one in wrong.errors:
+                self.error(below, f"{one.message} (line {one.line}, column {one.column})", one.hint, line=one.line)
+            return None
+        self.checked.append(checked)
+        if below[0] != "sequence":
+            self.final.append(checked)
+        return checked
+
+    def nodes(self, texts: Iterable[str], below: Steps, scope: Scope) -> tuple[Node, ...]:
+        found = [self.check(text, (*below, number), scope) for number, text in enumerate(texts)]
+        return tuple(one.tree for one in found if one is not None)
 
 
 def list_name(name: str) -> str:
@@ -36,183 +78,166 @@ def list_name(name: str) -> str:
     return name.replace("-", "_")
 
 
-@dataclass
-class _Pen:
-    """Collects what one rule reads and what is wrong with it."""
-
-    policy: str
-    rule: str
-    file: str | None
-    lists: frozenset[str]
-    errors: list[PolicyError] = field(default_factory=list)
-    reads: set[str] = field(default_factory=set)
-    open_paths: set[str] = field(default_factory=set)
-    final: list[Checked] = field(default_factory=list)  # judged when a rule is about to speak: guards, message, suppress
-
-    def error(self, path: str, reason: str, hint: str | None = None) -> None:
-        where = f"spec.rules[{self.rule}].{path}" if self.rule else path
-        self.errors.append(PolicyError(policy=self.policy, rule=self.rule or None, path=where, reason=reason, hint=hint, file=self.file, line=None))
-
-    def check(self, text: str, path: str, scope: Scope, *, want: str | None = None) -> Checked | None:
-        try:
-            checked = check(text, scope, want=want)
-        except CelErrors as wrong:
-            for one in wrong.errors:
-                self.error(path, f"{one.message} (line {one.line}, column {one.column})", one.hint)
-            return None
-        self.reads.update(checked.reads)
-        self.open_paths.update(checked.open_paths)
-        if not path.startswith("sequence."):
-            self.final.append(checked)
-        return checked
-
-    def nodes(self, texts: Iterable[str], path: str, scope: Scope) -> tuple[Node, ...]:
-        found = [self.check(text, f"{path}[{number}]", scope) for number, text in enumerate(texts)]
-        return tuple(one.tree for one in found if one is not None)
-
-
-def check_policies(
-    policies: Sequence[RuntimePolicy], exceptions: Sequence[PolicyException] = (), lists: Sequence[PolicyList] = ()
-) -> tuple[made.Program, tuple[PolicyError, ...]]:
-    """The program of all enabled policies that are right, and all errors of those that are not."""
+def check_policies(documents: Iterable[Document]) -> CheckedPolicies:
+    """The program of all enabled rules that are right. A rule with an error is left out; the others are not held up by it."""
+    policies: dict[str, tuple[RuntimePolicy, Place]] = {}
+    exceptions: list[tuple[PolicyException, Place]] = []
+    values: dict[str, tuple[str, ...]] = {}
     errors: list[PolicyError] = []
+    for document in documents:
+        match document.object:
+            case RuntimePolicy() as policy:
+                if policy.name in policies:
+                    errors.append(document.place.error(("metadata", "name"), f"policy {policy.name} is also in {policies[policy.name][1].file}", "give one of them another name"))
+                policies[policy.name] = (policy, document.place)
+            case PolicyException() as exception:
+                exceptions.append((exception, document.place))
+            case PolicyList() as listed:
+                values[list_name(listed.name)] = tuple(listed.spec.values)  # a later list of the same name replaces a shipped one
+    errors += _dangling(policies, exceptions)
     rules: list[made.Rule] = []
-    values = {list_name(one.metadata.name): tuple(one.spec.values) for one in lists}
-    names = {policy.metadata.name for policy in policies}
-    for exception in exceptions:
-        if exception.spec.policy not in names:
-            errors.append(
-                PolicyError(
-                    policy=exception.metadata.name,
-                    rule=None,
-                    path="spec.policy",
-                    reason=f"there is no policy {exception.spec.policy!r}",
-                    hint=nearest(exception.spec.policy, names),
-                    file=exception.file,
-                    line=None,
-                )
-            )
-    for policy in policies:
-        mine = [exception for exception in exceptions if exception.spec.policy == policy.metadata.name]
-        errors += _unknown_rules(policy, mine)
-        for rule in policy.spec.rules:
-            pen = _Pen(policy.metadata.name, rule.name, policy.file, frozenset(values))
-            checked = _check_rule(policy, rule, _applying(mine, rule.name), pen)
+    conditions: dict[str, tuple[Checked, ...]] = {}
+    for policy, place in policies.values():
+        revision = _hash(policy.model_dump_json())
+        for number, rule in enumerate(policy.spec.rules):
+            mine = [(one, where) for one, where in exceptions if one.spec.policy == policy.name and (not one.spec.rules or rule.name in one.spec.rules)]
+            pen = _Pen(place, ("spec", "rules", number), frozenset(values), [])
+            checked = _check_rule(policy, rule, mine, pen)
+            conditions[f"{policy.name}/{rule.name}"] = tuple(pen.checked)
             errors += pen.errors
             if checked is not None and not pen.errors:
-                rules.append(checked)
-    return made.Program(rules=tuple(rules), lists=values), tuple(errors)
+                rules.append(msgspec.structs.replace(checked, revision=revision))
+    return CheckedPolicies(made.Program(rules=tuple(rules), lists=values), tuple(errors), conditions)
 
 
-def _applying(exceptions: Iterable[PolicyException], rule: str) -> list[PolicyException]:
-    return [exception for exception in exceptions if not exception.spec.rules or rule in exception.spec.rules]
+def _dangling(policies: dict[str, tuple[RuntimePolicy, Place]], exceptions: Sequence[tuple[PolicyException, Place]]) -> list[PolicyError]:
+    """Exceptions for policies or rules that do not exist."""
+    errors = []
+    for exception, place in exceptions:
+        if exception.spec.policy not in policies:
+            errors.append(place.error(("spec", "policy"), f"there is no policy {exception.spec.policy}", _meant(exception.spec.policy, policies)))
+            continue
+        names = [rule.name for rule in policies[exception.spec.policy][0].spec.rules]
+        errors += [
+            place.error(("spec", "rules", number), f"policy {exception.spec.policy} has no rule {name}", _meant(name, names))
+            for number, name in enumerate(exception.spec.rules)
+            if name not in names
+        ]
+    return errors
 
 
-def _unknown_rules(policy: RuntimePolicy, exceptions: Iterable[PolicyException]) -> list[PolicyError]:
-    names = {rule.name for rule in policy.spec.rules}
-    return [
-        PolicyError(
-            policy=exception.metadata.name,
-            rule=None,
-            path="spec.rules",
-            reason=f"policy {policy.metadata.name} has no rule {name!r}",
-            hint=nearest(name, names),
-            file=exception.file,
-            line=None,
-        )
-        for exception in exceptions
-        for name in exception.spec.rules
-        if name not in names
-    ]
+def _meant(name: str, candidates: Iterable[str]) -> str | None:
+    found = nearest(name, candidates)
+    return f"did you mean {found}?" if found else None
 
 
-def _check_rule(policy: RuntimePolicy, rule: PolicyRule, exceptions: list[PolicyException], pen: _Pen) -> made.Rule | None:
+def _check_rule(policy: RuntimePolicy, rule: RuleWritten, exceptions: Sequence[tuple[PolicyException, Place]], pen: _Pen) -> made.Rule | None:
+    if not _kinds_are_allowed(policy, rule, pen):
+        return None
     spec = policy.spec
-    overrides = [exception.spec.override for exception in exceptions if exception.spec.override is not None]
-    enabled, severity, threshold = spec.enabled, rule.severity, rule.threshold
-    for override in overrides:
+    enabled, severity, count, within_ns = spec.enabled, rule.severity, None, None
+    for override in (exception.spec.override for exception, _ in exceptions if exception.spec.override):
         enabled = enabled if override.enabled is None else override.enabled
         severity = override.severity or severity
-        threshold = override.threshold or threshold
-    if not _kinds_are_known(policy, rule, pen):
-        return None
-    sequence = _check_sequence(rule, pen) if rule.sequence else None
-    steps = {step.name: tuple(step.on) for step in rule.sequence.steps} if rule.sequence else {}
-    rule_kinds = tuple(rule.sequence.steps[-1].on) if rule.sequence else tuple(rule.on)
-    scope = Scope(kinds=rule_kinds, lists=pen.lists, steps=steps)
-    when = pen.check(rule.when, "when", scope, want="bool") if rule.when else None
-    unless = [(guard, pen.check(guard.when, f"unless[{guard.name}].when", scope, want="bool")) for guard in rule.unless]
-    held_back = [_check_exception(exception, scope, pen) for exception in exceptions if exception.spec.when is not None]
-    message = _check_message(rule.message, scope, pen)
-    limit = None
-    if threshold:
-        distinct = pen.check(threshold.distinct, "threshold.distinct", scope) if threshold.distinct else None
-        limit = made.Threshold(threshold.count, threshold.within_ns, pen.nodes(threshold.by, "threshold.by", scope), distinct.tree if distinct else None)
+        if override.threshold:
+            count, within_ns = override.threshold.count or count, override.threshold.within_ns or within_ns
+    sequence = _check_sequence(rule, pen)
+    rule_kinds = tuple(rule.sequence.steps[-1].on if rule.sequence else rule.on)
+    scope = Scope(kinds=rule_kinds, lists=pen.lists, steps={step.name: tuple(step.on) for step in rule.sequence.steps} if rule.sequence else {})
+    when = pen.check(rule.when, ("when",), scope, want="bool") if rule.when else None
+    unless = [(guard, pen.check(guard.when, ("unless", number, "when"), scope, want="bool")) for number, guard in enumerate(rule.unless)]
+    held_back = [_check_exception(exception, place, scope, pen) for exception, place in exceptions if exception.spec.when is not None]
+    message = _check_message(rule.message or rule.title or spec.title or policy.name, scope, pen)
+    threshold = _check_threshold(rule, scope, pen, count, within_ns)
     first_seen = None
     if rule.first_seen:
-        of, per = pen.nodes(rule.first_seen.of, "firstSeen.of", scope), pen.nodes(rule.first_seen.per, "firstSeen.per", scope)
+        of, per = pen.nodes(rule.first_seen.of, ("firstSeen", "of"), scope), pen.nodes(rule.first_seen.per, ("firstSeen", "per"), scope)
         first_seen = made.FirstSeen(of, per, rule.first_seen.learn_ns)
-    suppress = made.Suppress(pen.nodes(rule.suppress.by, "suppress.by", scope), rule.suppress.for_ns) if rule.suppress else None
+    suppress = made.Suppress(pen.nodes(rule.suppress.by, ("suppress", "by"), scope), rule.suppress.for_ns) if rule.suppress else None
     if rule.kill and when is not None:
         _check_kill(when.tree, [one.tree for _, one in unless if one], pen)
     if pen.errors or not enabled:
         return None
-    condition = (rule.when, [guard.when for guard in rule.unless], msgspec.json.encode((limit, first_seen, suppress, sequence)).decode())
+    condition = repr((rule.when, [guard.when for guard in rule.unless], rule.threshold, rule.sequence, rule.first_seen, rule.suppress, count, within_ns))
+    include, exclude = _covered(policy)
     return made.Rule(
-        policy=policy.metadata.name,
-        namespace=policy.metadata.namespace or ROOT_NAMESPACE,
+        policy=policy.name,
+        namespace=policy.namespace,
         rule=rule.name,
         rule_id=rule.id or "",
-        title=rule.title or spec.title or policy.metadata.name,
+        title=rule.title or spec.title or policy.name,
         severity=severity,
         confidence=rule.confidence,
         attack=tuple(dict.fromkeys(id for technique in rule.attack for id in with_v18(technique))),
         message=message,
         kinds=rule_kinds,
+        include=include,
+        exclude=exclude,
         when=when.tree if when else None,
         unless=tuple(made.Guard(guard.name, one.tree) for guard, one in unless if one),
         exceptions=tuple(guard for guard in held_back if guard),
-        threshold=limit,
+        threshold=threshold,
         first_seen=first_seen,
         suppress=suppress,
         sequence=_with_kept(sequence, pen) if sequence else None,
         kill=rule.kill,
         status=spec.status,
         runbook=rule.runbook or spec.runbook or "",
-        blind_spots=tuple(rule.blind_spots or spec.blind_spots),
-        requires=tuple(rule.requires or spec.requires),
-        reads=tuple(sorted(pen.reads.union(ALWAYS_READ))),
-        open_paths=tuple(sorted(pen.open_paths)),
-        state_key=_hash(policy.metadata.namespace or ROOT_NAMESPACE, policy.metadata.name, rule.name, repr(condition)),
-        revision=_hash(policy.model_dump_json()),
+        blind_spots=tuple(rule.blind_spots or spec.blind_spots or ()),
+        requires=tuple(rule.requires or spec.requires or ()),
+        reads=tuple(sorted({path for checked in pen.checked for path in checked.reads}.union(ALWAYS_READ))),
+        open_paths=tuple(sorted({path for checked in pen.checked for path in checked.open_paths})),
+        state_key=_hash(policy.namespace, policy.name, rule.name, condition),
     )
 
 
 def _hash(*texts: str) -> str:
-    return hashlib.blake2b("\x1f".join((str(TREE_VERSION), *texts)).encode(), digest_size=12).hexdigest()
+    return hashlib.blake2b("\x1f".join((str(TREE_VERSION), *texts)).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
 
-def _kinds_are_known(policy: RuntimePolicy, rule: PolicyRule, pen: _Pen) -> bool:
-    named = [("on", tuple(rule.on))] if not rule.sequence else [(f"sequence.steps[{step.name}].on", tuple(step.on)) for step in rule.sequence.steps]
-    for path, names in named:
-        for name in names:
+def _covered(policy: RuntimePolicy) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Namespaces that the policy covers and those it leaves out, as globs; a policy outside root covers its own only."""
+    if policy.namespace != ROOT_NAMESPACE:
+        return (policy.namespace,), ()
+    namespaces = policy.spec.scope.namespaces if policy.spec.scope else None
+    return (tuple(namespaces.include), tuple(namespaces.exclude)) if namespaces else ((), ())
+
+
+def _kinds_are_allowed(policy: RuntimePolicy, rule: RuleWritten, pen: _Pen) -> bool:
+    named: list[tuple[Steps, Sequence[str]]] = [(("on",), rule.on)]
+    if rule.sequence:
+        named = [(("sequence", "steps", number, "on"), step.on) for number, step in enumerate(rule.sequence.steps)]
+    for below, names in named:
+        for number, name in enumerate(names):
             if name not in kinds():
-                pen.error(path, f"there is no kind of event {name!r}", nearest(name, kinds()))
-            elif (policy.metadata.namespace or ROOT_NAMESPACE) != ROOT_NAMESPACE and not LOG_ROOTS.isdisjoint(kinds()[name].roots):
-                pen.error(path, f"a policy in namespace {policy.metadata.namespace} may not read {name}: audit and cloud logs are for policies in namespace {ROOT_NAMESPACE}")
+                pen.error((*below, number), f"there is no kind of event {name}", _meant(name, kinds()))
+            elif policy.namespace != ROOT_NAMESPACE and not LOG_ROOTS.isdisjoint(kinds()[name].roots):
+                pen.error(
+                    (*below, number),
+                    f"a policy in namespace {policy.namespace} may not read {name}",
+                    f"audit and cloud logs are for policies in namespace {ROOT_NAMESPACE}",
+                )
     return not pen.errors
 
 
-def _check_exception(exception: PolicyException, scope: Scope, pen: _Pen) -> made.Guard | None:
-    outside = _Pen(exception.metadata.name, "", exception.file, pen.lists, errors=pen.errors, reads=pen.reads, open_paths=pen.open_paths)
-    checked = outside.check(exception.spec.when or "", "spec.when", scope, want="bool")
-    return made.Guard(exception.metadata.name, checked.tree, exception=True, until_ns=exception.spec.until_ns) if checked else None
+def _check_exception(exception: PolicyException, place: Place, scope: Scope, pen: _Pen) -> made.Guard | None:
+    outside = _Pen(place, (), pen.lists, pen.errors, pen.checked, pen.final)
+    checked = outside.check(exception.spec.when or "", ("spec", "when"), scope, want="bool")
+    return made.Guard(exception.name, checked.tree, exception=True, until_ns=exception.spec.until_ns) if checked else None
+
+
+def _check_threshold(rule: RuleWritten, scope: Scope, pen: _Pen, count: int | None, within_ns: int | None) -> made.Threshold | None:
+    if rule.threshold is None:
+        return None
+    distinct = pen.check(rule.threshold.distinct, ("threshold", "distinct"), scope) if rule.threshold.distinct else None
+    by = pen.nodes(rule.threshold.by, ("threshold", "by"), scope)
+    return made.Threshold(count or rule.threshold.count, within_ns or rule.threshold.within_ns, by, distinct.tree if distinct else None)
 
 
 def _check_kill(when: Node, unless: list[Node], pen: _Pen) -> None:
     inexact = [path for tree in (when, *unless) for path in exact(tree)]
     if inexact:
-        pen.error("kill", f"the kernel can't decide {', '.join(dict.fromkeys(inexact))} without error, and what kills must not err", "use respond with action KillProcess")
+        pen.error(("kill",), f"the kernel can't decide {', '.join(dict.fromkeys(inexact))} without error, and what kills must not err", "use respond with action KillProcess")
 
 
 def _check_message(message: str, scope: Scope, pen: _Pen) -> tuple[made.Word, ...]:
@@ -221,52 +246,56 @@ def _check_message(message: str, scope: Scope, pen: _Pen) -> tuple[made.Word, ..
     for found in PLACEHOLDER.finditer(message):
         text += message[end : found.start()]
         end = found.end()
-        if found[0] in ("{{", "}}"):
+        if found[1] is None:
             text += found[0][0]
             continue
-        checked = pen.check(found[1].strip(), "message", scope)
+        checked = pen.check(found[1].strip(), ("message",), scope)
         if checked:
             words += [made.Word(text=text), made.Word(path=found[1].strip(), value=checked.tree)]
             text = ""
     return (*words, made.Word(text=text + message[end:]))
 
 
-def _check_sequence(rule: PolicyRule, pen: _Pen) -> made.Sequence | None:
+def _check_sequence(rule: RuleWritten, pen: _Pen) -> made.Sequence | None:
     if rule.sequence is None:
         return None
+    roots = {path.partition(".")[0] for path in fields()}
     earlier: dict[str, tuple[str, ...]] = {}
     steps = []
-    for step in rule.sequence.steps:
-        if step.name in {path.partition(".")[0] for path in fields()}:
-            pen.error(f"sequence.steps[{step.name}]", f"a step can't be called {step.name}: fields begin with that word")
+    for number, step in enumerate(rule.sequence.steps):
+        below: Steps = ("sequence", "steps", number)
+        if step.name in roots or step.name == "lists":
+            pen.error((*below, "name"), f"a step can't be called {step.name}: fields begin with that word", "choose another name")
         scope = Scope(kinds=tuple(step.on), lists=pen.lists, steps=dict(earlier))
-        checked = pen.check(step.when, f"sequence.steps[{step.name}].when", scope, want="bool")
-        by = pen.nodes(step.by, f"sequence.steps[{step.name}].by", scope)
-        alone, joined = [], []
+        checked = pen.check(step.when, (*below, "when"), scope, want="bool")
+        by = pen.nodes(step.by, (*below, "by"), scope)
+        alone: list[Node] = []
+        joined: list[Node] = []
         for part in conjuncts(checked.tree) if checked else ():
-            (joined if step_reads(part) else alone).append(part)
+            (joined if any(other for other, _ in _reads(part)) else alone).append(part)
         steps.append(made.Step(step.name, tuple(step.on), _all_of(alone), tuple(joined), by, ()))
         earlier[step.name] = tuple(step.on)
     return made.Sequence(rule.sequence.within_ns, rule.sequence.ordered, tuple(steps))
 
 
 def _all_of(parts: list[Node]) -> Node | None:
-    return all_of(parts) if parts else None
+    if len(parts) <= 1:
+        return parts[0] if parts else None
+    return And(operands=tuple(parts), type="bool")
+
+
+def _reads(tree: Node) -> dict[tuple[str, str], Node]:
+    """(step, dotted path) → field that the tree reads; step is empty for the event judged."""
+    found = [node for node in walk(tree) if isinstance(node, Field)]
+    return {(one.step, ".".join((one.path, *map(str, one.words)))): msgspec.structs.replace(one, step="") for one in found}
 
 
 def _with_kept(sequence: made.Sequence, pen: _Pen) -> made.Sequence:
     """Each step keeps just the fields that somebody reads of it later."""
     wanted: dict[str, dict[str, Node]] = {step.name: {} for step in sequence.steps}
     last = sequence.steps[-1].name
-    for step in sequence.steps:
-        for part in step.joined:
-            wanted[step.name].update(field_reads(part))
-            for name, path, node in step_reads(part):
-                wanted[name][path] = node
-    for checked in pen.final:
-        wanted[last].update(field_reads(checked.tree))
-        for name, path, node in step_reads(checked.tree):
-            wanted[name][path] = node
-    return msgspec.structs.replace(
-        sequence, steps=tuple(msgspec.structs.replace(step, keep=tuple(sorted(wanted[step.name].items()))) for step in sequence.steps)
-    )
+    trees = [(step.name, part) for step in sequence.steps for part in step.joined] + [(last, checked.tree) for checked in pen.final]
+    for reader, tree in trees:
+        for (step, path), node in _reads(tree).items():
+            wanted[step or reader][path] = node
+    return msgspec.structs.replace(sequence, steps=tuple(msgspec.structs.replace(step, keep=tuple(sorted(wanted[step.name].items()))) for step in sequence.steps))

@@ -6,6 +6,7 @@ It runs wherever events are (a node, a worker process); what it returns can be j
 from __future__ import annotations
 
 from collections import Counter
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from watchkeeper_detection.cel.compile import compile_condition, compile_value
@@ -71,6 +72,15 @@ class Unit:
             self._value = compile_value(self.when, self._lists)
         value = self._value(event)
         return value if isinstance(value, Failure) else None
+
+
+def covers(rule: Rule, namespace: str | None) -> bool:
+    """Whether the policy's scope covers what happened in this namespace; what belongs to no namespace is covered by root policies only."""
+    if namespace is None:
+        return not rule.include
+    if rule.include and not any(fnmatchcase(namespace, pattern) for pattern in rule.include):
+        return False
+    return not any(fnmatchcase(namespace, pattern) for pattern in rule.exclude)
 
 
 def _always(_event: Event) -> bool:
@@ -183,6 +193,8 @@ class Matcher:
         return tuple(detections), tuple(matches)
 
     def _is_held_back(self, rule: Rule, code: RuleCode, event: Event) -> bool:
+        if (rule.include or rule.exclude) and not covers(rule, event.pod.namespace or event.target.namespace):
+            return True
         for guard, holds in code.guards:
             if (not guard.until_ns or event.observed_at < guard.until_ns) and holds(event):
                 self.count_held(rule, guard)

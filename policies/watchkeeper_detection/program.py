@@ -79,6 +79,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
     state_key   hash of policy, rule and condition: state outlives an edit of the message, not one of the condition
     attack      v19 ids, each followed by its v18 id where that differs
+    include     globs of the namespaces that the policy covers (empty: all), `exclude` those that it leaves out
     reads       vocabulary paths that any part of the rule reads from an event
     open_paths  paths that it reads below open fields
     """
@@ -93,6 +94,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     attack: tuple[str, ...]
     message: tuple[Word, ...]
     kinds: tuple[str, ...]
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
     when: Node | None = None
     unless: tuple[Guard, ...] = ()
     exceptions: tuple[Guard, ...] = ()
