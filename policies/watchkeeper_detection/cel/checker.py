@@ -181,7 +181,7 @@ class Checker(Names, Macros):
     def _result(self, overloads: tuple[Overload, ...], kinds: list[Type]) -> Type | None:
         """The type of the first overload that fits; dynamic when several fit and differ."""
         found: list[Type] = []
-        exact = all(self.unifier.resolve(kind).name != "dyn" for kind in kinds)
+        exact = not any(_dynamic(self.unifier.resolve(kind)) for kind in kinds)
         for overload in overloads:
             renamed: dict[str, Type] = {}
             wanted = [self.unifier.instance(argument, renamed) for argument in overload.arguments]
@@ -223,6 +223,10 @@ class Checker(Names, Macros):
         if isinstance(at, Called) and not isinstance(node, Field | Unknown):
             return self.refuse("has() asks for a field: has(a.b)", at)
         return Present(operand=node, **self.place(at, BOOL)), BOOL
+
+
+def _dynamic(kind: Type) -> bool:
+    return kind.name == "dyn" or any(map(_dynamic, kind.args))
 
 
 def _comparison_hint(name: str, names: list[str]) -> str | None:
