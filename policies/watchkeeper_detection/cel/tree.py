@@ -6,7 +6,7 @@ a tree of another version is refused, since its meaning may differ.
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -15,7 +15,7 @@ MAX_DEPTH = 100
 MAX_NODES = 2000
 MAX_ELEMENTS = 1000
 
-Scalar: TypeAlias = None | bool | int | float | str | bytes
+Scalar: TypeAlias = bool | int | float | str | bytes | None
 Macro = Literal["all", "exists", "exists_one", "filter", "map", "transformList", "transformMap", "transformMapEntry"]
 
 
@@ -28,9 +28,9 @@ class _Node(msgspec.Struct, frozen=True, array_like=True, kw_only=True, tag_fiel
 
 
 class Constant(_Node, frozen=True, array_like=True, tag="constant"):
-    """A literal; `type` tells int from uint."""
+    """A literal: null, bool, int, float, text or bytes; `type` tells int from uint. (`Any`: msgspec has no union of text and bytes.)"""
 
-    value: Scalar
+    value: Any
 
 
 class Field(_Node, frozen=True, array_like=True, tag="field"):
@@ -151,7 +151,25 @@ class Unknown(_Node, frozen=True, array_like=True, tag="unknown"):
 
 
 Node: TypeAlias = (
-    Constant | Field | Variable | Local | ListName | TypeName | Select | Present | Default | Call | And | Or | Not | Choice | ListOf | MapOf | Loop | Bind | Unknown
+    Constant
+    | Field
+    | Variable
+    | Local
+    | ListName
+    | TypeName
+    | Select
+    | Present
+    | Default
+    | Call
+    | And
+    | Or
+    | Not
+    | Choice
+    | ListOf
+    | MapOf
+    | Loop
+    | Bind
+    | Unknown
 )
 
 
@@ -210,7 +228,7 @@ def walk(node: Node) -> list[Node]:
 
 
 def require_bounds(tree: Node) -> None:
-    """Raises ValueError when the tree is larger or deeper than any checked expression can be."""
+    """Raises ValueError when the tree is larger or deeper than any checked expression can be, or holds a constant that is none."""
     level: list[Node] = [tree]
     depth = count = 0
     while level:
@@ -218,4 +236,6 @@ def require_bounds(tree: Node) -> None:
         count += len(level)
         if depth > MAX_DEPTH or count > MAX_NODES:
             raise ValueError(f"the tree has more than {MAX_NODES} nodes or {MAX_DEPTH} levels")
+        if any(isinstance(node, Constant) and not isinstance(node.value, bool | int | float | str | bytes | None) for node in level):
+            raise ValueError("a constant is a list or a map")
         level = [child for node in level for child in children(node)]
