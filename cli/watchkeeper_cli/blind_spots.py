@@ -1,0 +1,122 @@
+"""Which rules could not have fired on these logs, and why: a quiet rule may be blind, not content.
+
+While events are read, some of them are looked at: which of the fields that rules need are there at all, at which audit level,
+whether CloudTrail's data events are on.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from watchkeeper_detection.cel import tree
+from watchkeeper_detection.cel.requirements import conjuncts
+from watchkeeper_detection.index import getter
+from watchkeeper_detection.matcher import is_absent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from watchkeeper_detection.event import Event
+    from watchkeeper_detection.program import Program, Rule
+
+LOOKED_AT_FIRST = 500  # events looked at from the beginning of each part of the input, then one in SAMPLE
+SAMPLE = 16
+LEVELS = ("None", "Metadata", "Request", "RequestResponse")
+DATA_EVENTS = "data events"
+
+
+def needed(condition: tree.Node | None) -> Iterator[frozenset[str]]:
+    """For each part of the condition that can't hold while all fields that it reads are absent: these fields."""
+    for part in conjuncts(condition) if condition is not None else ():
+        nodes = tree.walk(part)
+        if any(isinstance(node, tree.Present | tree.Default | tree.Choice) for node in nodes):
+            continue  # these ask whether a field is there
+        paths = frozenset(node.path for node in nodes if isinstance(node, tree.Field) and not node.step)
+        if paths and not any(isinstance(node, tree.Variable) for node in nodes):
+            yield paths
+
+
+def units(rule: Rule) -> list[tuple[tuple[str, ...], tree.Node | None]]:
+    """What each of the rule's conditions is asked about: kinds of events, and the condition."""
+    if rule.sequence is None:
+        return [(rule.kinds, rule.when)]
+    return [(step.kinds, step.when) for step in rule.sequence.steps]
+
+
+class Presence:
+    """What was there in the events looked at."""
+
+    def __init__(self, program: Program) -> None:
+        self.seen: set[tuple[str, str]] = set()  # (kind, path)
+        self.levels: set[str] = set()
+        self._unseen: dict[str, dict[str, object]] = defaultdict(dict)
+        for rule in program.rules:
+            for kinds, condition in units(rule):
+                for paths in needed(condition):
+                    for kind in kinds:
+                        self._unseen[kind].update((path, getter(path)) for path in paths)
+
+    def look(self, event: Event) -> None:
+        kind = event.kind
+        unseen = self._unseen.get(kind)
+        if unseen:
+            found = [path for path, read in unseen.items() if not is_absent(read(event))]  # type: ignore[operator]
+            for path in found:
+                del unseen[path]
+                self.seen.add((kind, path))
+        if kind == "audit.request":
+            self.levels.add(event.audit.level)
+        elif kind == "cloudtrail.event" and event.cloudtrail.eventCategory == "Data":
+            self.levels.add(DATA_EVENTS)
+
+
+def blind_lines(program: Program, events: dict[str, int], seen: set[tuple[str, str]], levels: set[str]) -> list[str]:
+    """What these logs could not show, a sentence each."""
+    lines = []
+    blind: dict[str, set[str]] = defaultdict(set)
+    elsewhere: dict[str, set[str]] = defaultdict(set)
+    highest = max((LEVELS.index(level) for level in levels if level in LEVELS), default=0)
+    for rule in program.rules:
+        for kinds, condition in units(rule):
+            present = [kind for kind in kinds if events.get(kind)]
+            if not present:
+                elsewhere[" or ".join(kinds)].add(rule.name)
+                continue
+            reason = _unmet(rule, present, levels, highest) or _missing(condition, present, seen)
+            if reason:
+                blind[reason].add(rule.name)
+    lines += [f"{reason}: {_names(rules)} could not fire" for reason, rules in sorted(blind.items(), key=lambda row: -len(row[1]))]
+    if elsewhere:
+        absent = ", ".join(f"{kind} ({_count(len(rules))})" for kind, rules in sorted(elsewhere.items()))
+        lines.append(f"no events of these kinds: {absent}")
+    return lines
+
+
+def _unmet(rule: Rule, present: Iterable[str], levels: set[str], highest: int) -> str | None:
+    """A requirement of the rule that the log visibly does not meet."""
+    for requirement in rule.requires:
+        words = requirement.replace(",", " ").split()
+        if "audit.request" in present and highest:
+            wanted = max((LEVELS.index(word) for word in words if word in LEVELS), default=0)
+            if wanted > highest:
+                return f"the audit level of this log is {LEVELS[highest]}, rules ask for {LEVELS[wanted]}"
+        if "cloudtrail.event" in present and DATA_EVENTS in requirement.lower() and DATA_EVENTS not in levels:
+            return "CloudTrail data events are not in this log"
+    return None
+
+
+def _missing(condition: tree.Node | None, present: Iterable[str], seen: set[tuple[str, str]]) -> str | None:
+    for paths in needed(condition):
+        if not any((kind, path) in seen for kind in present for path in paths):
+            return f"{' and '.join(sorted(paths))} never occurred"
+    return None
+
+
+def _count(rules: int) -> str:
+    return f"{rules} rule" if rules == 1 else f"{rules} rules"
+
+
+def _names(rules: set[str]) -> str:
+    some = sorted(rules)
+    return ", ".join(some[:3]) + (f" and {len(some) - 3} more rules" if len(some) > 3 else "")

@@ -1,0 +1,117 @@
+"""`watchkeeper explain`: what a policy matches, what it costs, where it is blind, and why it did or did not fire."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from watchkeeper_detection.event import Event
+    from watchkeeper_detection.program import Program, Rule
+
+USAGE, UNREADABLE = 2, 3
+EXCEPTION_DAYS = 90
+
+
+def explain(
+    policy: Annotated[str, typer.Argument(metavar="POLICY[/RULE]", help="Name of a policy, or of one of its rules.")],
+    event: Annotated[str | None, typer.Option(help="Judge this record: a file and its line (or record) number.", metavar="FILE:LINE")] = None,
+    exception: Annotated[bool, typer.Option("--except", help="Print a PolicyException for it, ready to be completed and applied.")] = False,
+    policies: Annotated[list[Path] | None, typer.Option(help="Policies beside the library; may be given again.", metavar="DIR")] = None,
+    source: Annotated[str | None, typer.Option(help="Log type of the record, recognised when not given.", metavar="S")] = None,
+) -> None:
+    """Explain a policy: conditions, index keys, where its state lives, cost, blind spots.
+
+    With --event, each part of the condition is shown with its value for that record, so that you see why the rule fired or
+    stayed quiet. With --except, a PolicyException is printed; with both, it names what the record has.
+
+    \b
+      watchkeeper explain k8s-pod-exec
+      watchkeeper explain k8s-pod-exec/exec-in-pod --event audit.log:17
+      watchkeeper explain k8s-pod-exec --event audit.log:17 --except > exceptions/debugging.yaml
+    """
+    from watchkeeper_cli.explaining import rule_lines, verdict_lines
+    from watchkeeper_cli.policy_set import program_of
+
+    program = program_of(policies or [], with_library=True)
+    rules = rules_named(program, policy)
+    events = events_at(event, source) if event else []
+    if exception:
+        print(policy_exception(rules, events))
+        return
+    for number, rule in enumerate(rules):
+        if number:
+            print()
+        if events:
+            for one in events:
+                print("\n".join(verdict_lines(rule, program, one)))
+        else:
+            print("\n".join(rule_lines(rule, program)))
+
+
+def rules_named(program: Program, name: str) -> list[Rule]:
+    from watchkeeper_detection.fields import nearest
+
+    rules = [rule for rule in program.rules if name in (rule.policy, rule.name)]
+    if not rules:
+        names = {rule.policy for rule in program.rules} | {rule.name for rule in program.rules}
+        like = nearest(name, names)
+        raise typer.BadParameter(f"there is no policy or rule {name!r} in force{f'; did you mean {like}?' if like else ''}", param_hint="POLICY[/RULE]")
+    return rules
+
+
+def events_at(place: str, source: str | None) -> list[Event]:
+    """The events of the record at FILE:LINE. Ends the command when there is none."""
+    from watchkeeper_cli.output.text import shown
+    from watchkeeper_detection.logs.stream import StreamReader
+    from watchkeeper_operator.transports import files
+
+    path, colon, line = place.rpartition(":")
+    if not colon or not line.isdecimal():
+        raise typer.BadParameter("write a file and a line number, such as audit.log:17", param_hint="--event")
+    wanted = int(line)
+    reader = StreamReader(path, source=source, reads=None)
+    found: list[Event] = []
+    try:
+        for chunk in files.chunks(path):
+            found += [event for event in reader.feed(chunk.data) if event.number == wanted]
+            if found:
+                return found
+    except files.FileUnreadableError as error:
+        print(f"watchkeeper: can't read {shown(path)}: {shown(str(error))}", file=sys.stderr)
+        raise typer.Exit(UNREADABLE) from None
+    found += [event for event in reader.close() if event.number == wanted]
+    if not found:
+        print(f"watchkeeper: {shown(path)} has no event at {wanted}", file=sys.stderr)
+        raise typer.Exit(UNREADABLE)
+    return found
+
+
+def policy_exception(rules: list[Rule], events: list[Event]) -> str:
+    """A PolicyException in YAML; its `when` names the event's identity and target where an event is given."""
+    import json
+
+    policy = rules[0].policy
+    parts = ['identity.id == "system:serviceaccount:NAMESPACE:NAME"']
+    if events:
+        event = events[0]
+        values = {"identity.id": event.identity.id, "action.name": event.action.name, "target.namespace": event.target.namespace}
+        parts = [f"{path} == {json.dumps(value)}" for path, value in values.items() if value] or parts
+    until = (datetime.now(UTC) + timedelta(days=EXCEPTION_DAYS)).strftime("%Y-%m-%dT00:00:00Z")
+    names = ", ".join(rule.rule for rule in rules)
+    return f"""apiVersion: watchkeeper.dev/v1alpha1
+kind: PolicyException
+metadata: {{name: {policy}-accepted, namespace: {rules[0].namespace}}}
+spec:
+  policy: {policy}
+  rules: [{names}]
+  when: >-
+    {" && ".join(parts)}
+  reason: Say why this is acceptable; it is shown with everything that is held back.
+  owner: Say who answers for it.
+  until: "{until}"
+"""

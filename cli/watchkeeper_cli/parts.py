@@ -1,0 +1,145 @@
+"""One part of the input, judged alone: what a worker process does, and what a single process does part by part."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import msgspec
+from watchkeeper_detection.logs.stream import StreamReader
+
+from watchkeeper_cli.blind_spots import LOOKED_AT_FIRST, SAMPLE, Presence
+from watchkeeper_detection.detection import Detection
+from watchkeeper_detection.match import Match
+from watchkeeper_detection.matcher import Matcher
+from watchkeeper_detection.program import Program
+from watchkeeper_operator.transports import files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from watchkeeper_detection.event import Event
+
+READ_FOR_SUMMARY = {"audit": {"audit.level"}, "cloudtrail": {"cloudtrail.eventCategory"}, "log": {"log.reason", "log.excerpt"}}
+
+
+class Setup(msgspec.Struct, frozen=True):
+    """What every process needs to judge: the program, and which events count."""
+
+    program: Program
+    source: str | None = None
+    since_ns: int | None = None
+    until_ns: int | None = None
+
+
+class Part(msgspec.Struct, frozen=True):
+    """A file, or lines of one: from byte `start` up to `end` (None: to its end), the first of which has number `number`."""
+
+    path: str
+    start: int = 0
+    end: int | None = None
+    number: int = 1
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """A record that no reader could take."""
+
+    file: str
+    line: int
+    offset: int
+    reason: str
+    excerpt: str | None
+
+
+class Batch(msgspec.Struct):
+    """What a piece of a part gave."""
+
+    detections: list[Detection]
+    matches: list[Match]
+    rejected: list[Rejected]
+    events: int
+    read_bytes: int
+
+
+class Unreadable(msgspec.Struct, frozen=True):
+    """A part that could not be opened or read to its end."""
+
+    path: str
+    reason: str
+
+
+class Counts(msgspec.Struct):
+    """What one process counted: events by kind, what guards held back by (rule, guard), failures, what was there."""
+
+    events: dict[str, int] = {}
+    held: dict[tuple[str, str], int] = {}
+    held_by_exception: dict[tuple[str, str], int] = {}
+    failures: dict[str, int] = {}
+    failure_example: dict[str, str] = {}
+    seen: set[tuple[str, str]] = set()
+    levels: set[str] = set()
+
+    def add(self, other: Counts) -> None:
+        for name in ("events", "held", "held_by_exception", "failures"):
+            setattr(self, name, dict(Counter(getattr(self, name)) + Counter(getattr(other, name))))
+        self.failure_example = {**other.failure_example, **self.failure_example}
+        self.seen = self.seen | other.seen
+        self.levels = self.levels | other.levels
+
+
+class PartJudge:
+    """Judges parts with one matcher, and counts."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._matcher = Matcher(setup.program)
+        self._presence = Presence(setup.program)
+        reads = {root: set(paths) for root, paths in self._matcher.reads.items()}
+        for root, paths in READ_FOR_SUMMARY.items():
+            reads.setdefault(root, set()).update(paths)
+        self._reads = {root: frozenset(paths) for root, paths in reads.items()}
+
+    def judge(self, part: Part) -> Iterator[Batch | Unreadable]:
+        reader = StreamReader(part.path, source=self._setup.source, reads=self._reads, number=part.number, offset=part.start)
+        try:
+            for chunk in files.chunks(part.path, start=part.start, end=part.end):
+                yield self._batch(reader.feed(chunk.data), chunk.read_bytes)
+        except files.FileUnreadableError as error:
+            yield Unreadable(part.path, str(error))
+        yield self._batch(reader.close(), 0)
+
+    def _batch(self, events: Iterable[Event], read_bytes: int) -> Batch:
+        batch = Batch([], [], [], 0, read_bytes)
+        match, look, number = self._matcher.match, self._presence.look, 0
+        timed = self._setup.since_ns is not None or self._setup.until_ns is not None
+        for number, event in enumerate(events, 1):
+            if timed and not self._in_time(event):
+                continue
+            if number < LOOKED_AT_FIRST or not number % SAMPLE:
+                look(event)
+            if event.kind == "log.rejected":
+                batch.rejected.append(Rejected(event.stream, event.number, event.offset, event.log.reason, event.log.excerpt))
+            detections, matches = match(event)
+            if detections:
+                batch.detections += detections
+            if matches:
+                batch.matches += matches
+        batch.events = number
+        return batch
+
+    def _in_time(self, event: Event) -> bool:
+        """Events without a time are judged: leaving them out would hide them."""
+        moment, since, until = event.observed_at, self._setup.since_ns, self._setup.until_ns
+        return not moment or ((since is None or moment >= since) and (until is None or moment < until))
+
+    def counts(self) -> Counts:
+        counted = self._matcher.statistics
+        return Counts(
+            events=dict(counted.events),
+            held=dict(counted.held),
+            held_by_exception=dict(counted.held_by_exception),
+            failures=dict(counted.failures),
+            failure_example=counted.failure_example,
+            seen=self._presence.seen,
+            levels=self._presence.levels,
+        )
