@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from watchkeeper_detection.policy import GROUP, PolicyException, PolicyList, RuntimePolicy
 
+from watchkeeper_detection.policy import GROUP, PolicyException, PolicyList, RuntimePolicy
 from watchkeeper_operator.resources.structural import Schema, structural
 
 if TYPE_CHECKING:

@@ -39,3 +39,5 @@ def _broken_field(below: type[Model] | None, keyed: Any, value: Any, at: Steps) 
                 yield from broken(below, entry, (*at, position))
     elif below is not None:
         yield from broken(below, value, at)
+    elif isinstance(value, dict):
+        yield from (((*at, key), NO_VALUE) for key, part in value.items() if part is None)

@@ -79,12 +79,17 @@ def rule_at(written: Any, steps: Steps) -> str:
 
 def problems(model: type[Model], written: Mapping[str, Any], refused: ValidationError | None) -> Iterator[tuple[Steps, str, str | None]]:
     """Place, reason and hint of everything that is wrong with an object."""
-    places = set()
+    across = list(broken(model, written))
+    nothing = {steps for steps, reason in across if reason == NO_VALUE}
     for error in [] if refused is None else refused.errors(include_url=False):
-        if error["type"] not in FOUND_ELSEWHERE:
-            places.add(error["loc"])
+        if error["type"] not in FOUND_ELSEWHERE and error["loc"] not in nothing and not _is_echo(error):
             yield _problem(model, error)
-    yield from ((steps, reason, None) for steps, reason in broken(model, written) if reason != NO_VALUE or steps not in places)
+    yield from ((steps, reason, None) for steps, reason in across)
+
+
+def _is_echo(error: ErrorDetails) -> bool:
+    """Pydantic calls a list too short when entries of it were refused."""
+    return error["type"] == "too_short" and isinstance(error["input"], list) and len(error["input"]) >= error["ctx"]["min_length"]
 
 
 def _problem(model: type[Model], error: ErrorDetails) -> tuple[Steps, str, str | None]:
