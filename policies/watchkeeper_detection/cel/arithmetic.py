@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from watchkeeper_detection.cel import times
 from watchkeeper_detection.cel.values import INT_MAX, INT_MIN, NANOSECONDS, UINT_MAX, Duration, Failed, Timestamp, UInt
@@ -30,11 +30,11 @@ def no_overload() -> Failed:
     return Failed("no such overload")
 
 
-def add(left: object, right: object) -> object:
-    if isinstance(left, str | bytes) and left.__class__ is right.__class__:
-        if len(left) + len(right) > _CONCATENATED_AT_MOST:  # type: ignore[arg-type]
+def add(left: Any, right: Any) -> Any:
+    if left.__class__ is right.__class__ and left.__class__ in (str, bytes):
+        if len(left) + len(right) > _CONCATENATED_AT_MOST:
             raise Failed("the text is longer than 64 KiB")
-        return left + right  # type: ignore[operator]
+        return left + right
     if isinstance(left, list | tuple | frozenset) and isinstance(right, list | tuple | frozenset):
         if len(left) + len(right) > 10_000:
             raise Failed("the list is longer than 10,000 elements")
@@ -47,7 +47,7 @@ def add(left: object, right: object) -> object:
     return _numbers(left, right, lambda a, b: a + b)
 
 
-def subtract(left: object, right: object) -> object:
+def subtract(left: Any, right: Any) -> Any:
     match left, right:
         case Timestamp(), Timestamp():
             if not INT_MIN <= left.ns - right.ns <= INT_MAX:  # as the specification's implementations hold it
@@ -60,30 +60,30 @@ def subtract(left: object, right: object) -> object:
     return _numbers(left, right, lambda a, b: a - b)
 
 
-def _numbers(left: object, right: object, operation: Callable[[int | float, int | float], int | float]) -> object:
+def _numbers(left: Any, right: Any, operation: Callable[[Any, Any], Any]) -> Any:
     kind = left.__class__
     if kind is right.__class__:
         if kind is int:
-            return integer(operation(left, right))  # type: ignore[arg-type]
+            return integer(operation(left, right))
         if kind is UInt:
-            return unsigned(operation(int(left), int(right)))  # type: ignore[call-overload]
+            return unsigned(operation(int(left), int(right)))
         if kind is float:
-            return operation(left, right)  # type: ignore[arg-type]
+            return operation(left, right)
     raise no_overload()
 
 
-def multiply(left: object, right: object) -> object:
+def multiply(left: Any, right: Any) -> Any:
     return _numbers(left, right, lambda a, b: a * b)
 
 
-def divide(left: object, right: object) -> object:
+def divide(left: Any, right: Any) -> Any:
     """Integers round towards zero."""
     if left.__class__ is float and right.__class__ is float:
         if right == 0.0:
-            if left == 0.0 or math.isnan(left):  # type: ignore[arg-type]
+            if left == 0.0 or math.isnan(left):
                 return math.nan
-            return math.copysign(math.inf, left) * math.copysign(1.0, right)  # type: ignore[arg-type]
-        return left / right  # type: ignore[operator]
+            return math.copysign(math.inf, left) * math.copysign(1.0, right)
+        return left / right
     return _numbers(left, right, _quotient)
 
 
@@ -94,18 +94,18 @@ def _quotient(left: float, right: float) -> int:
     return quotient if (left < 0) is (right < 0) else -quotient
 
 
-def remainder(left: object, right: object) -> object:
+def remainder(left: Any, right: Any) -> Any:
     """Has the sign of the left side."""
     if left.__class__ is float:
         raise no_overload()
     return _numbers(left, right, lambda a, b: int(a) - _quotient(a, b) * int(b))
 
 
-def negate(value: object) -> object:
+def negate(value: Any) -> Any:
     if value.__class__ is int:
-        return integer(-value)  # type: ignore[operator]
+        return integer(-value)
     if value.__class__ is float:
-        return -value  # type: ignore[operator]
+        return -value
     raise no_overload()
 
 
@@ -122,7 +122,7 @@ def _digits(text: str) -> int:
     return int(text)
 
 
-def to_int(value: object) -> object:
+def to_int(value: Any) -> Any:
     match value:
         case bool():
             raise no_overload()
@@ -138,11 +138,11 @@ def to_int(value: object) -> object:
         case Timestamp():
             return value.ns // NANOSECONDS
         case Duration():
-            return int(math.trunc(value.ns / NANOSECONDS)) if abs(value.ns) < 2**53 else value.ns // NANOSECONDS
+            return math.trunc(value.ns / NANOSECONDS) if abs(value.ns) < 2**53 else value.ns // NANOSECONDS
     raise no_overload()
 
 
-def to_uint(value: object) -> object:
+def to_uint(value: Any) -> Any:
     match value:
         case bool():
             raise no_overload()
@@ -155,7 +155,7 @@ def to_uint(value: object) -> object:
     raise no_overload()
 
 
-def to_double(value: object) -> object:
+def to_double(value: Any) -> Any:
     match value:
         case bool():
             raise no_overload()
@@ -171,7 +171,7 @@ def to_double(value: object) -> object:
     raise no_overload()
 
 
-def to_bool(value: object) -> object:
+def to_bool(value: Any) -> Any:
     if value.__class__ is bool:
         return value
     if value in ("1", "t", "T", "true", "TRUE", "True"):

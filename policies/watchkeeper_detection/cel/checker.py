@@ -57,8 +57,8 @@ class Checker(Names, Macros):
                 return self.named(at)
             case ListText(elements=elements):
                 found = [self.infer(element) for element in elements]
-                kind = list_of(self.unifier.joined([each for _, each in found]))
-                return ListOf(elements=tuple(node for node, _ in found), **self.place(at, kind)), kind
+                list_kind = list_of(self.unifier.joined([each for _, each in found]))
+                return ListOf(elements=tuple(node for node, _ in found), **self.place(at, list_kind)), list_kind
             case MapText():
                 return self._map(at)
             case MessageText():
@@ -108,7 +108,7 @@ class Checker(Names, Macros):
         """`field["key"]` and `field[0]` become part of the field's path."""
         (operand, kind), (key, key_kind) = self.infer(at.arguments[0]), self.infer(at.arguments[1])
         if isinstance(operand, Field) and isinstance(key, Constant) and key.type in ("string", "int"):
-            deeper = self.below(operand, key.value, at.arguments[1])  # type: ignore[arg-type]
+            deeper = self.below(operand, key.value, at.arguments[1])
             if deeper is not None:
                 return deeper
         return self._overloaded("_[_]", "_[_]", [(operand, kind), (key, key_kind)], at, member=False)

@@ -4,17 +4,68 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from watchkeeper_detection.cel import code, functions
 from watchkeeper_detection.cel.errors import CelError, CelErrors
-from watchkeeper_detection.cel.rails import CapturedRails, EventRails, Rails
+from watchkeeper_detection.cel.paths import is_open, path_text
+from watchkeeper_detection.cel.rails import Rails
 from watchkeeper_detection.cel.spelling import spell
-from watchkeeper_detection.cel.tree import And, Node, Not, Or
+from watchkeeper_detection.cel.tree import And, Field, Node, Not, Or, Variable
+from watchkeeper_detection.fields import attribute_name
 
 if TYPE_CHECKING:
+    import ast
     from collections.abc import Callable, Collection, Mapping
 
     from watchkeeper_detection.event import Event
 
-Lists = "Mapping[str, Collection[str]]"
+
+class EventRails(Rails):
+    """Reads an event: `e.audit.user.username`. A field of an earlier step is absent."""
+
+    def is_plain(self, node: Field) -> bool:
+        return bool(node.step) or not (node.words or is_open(node.path))
+
+    def plain_field(self, node: Field) -> ast.expr:
+        return code.constant(None) if node.step else self._attributes(node.path.split("."))
+
+    def opened_field(self, node: Field) -> ast.expr:
+        *above, last = node.path.split(".")
+        if is_open(node.path):
+            base = code.call(self.runtime(functions.opened), self._attributes(above), code.constant(attribute_name(last)))
+        else:
+            base = self._attributes([*above, last])
+        return code.call(self.runtime(functions.below), base, code.constant(node.words))
+
+    def _attributes(self, words: list[str]) -> ast.expr:
+        made = code.name("e")
+        for word in words:
+            made = code.attribute(made, attribute_name(word))
+        return made
+
+    def variable(self, node: Variable) -> ast.expr:
+        return code.attribute(code.name("e"), attribute_name(node.name))
+
+
+class CapturedRails(Rails):
+    """Reads a mapping of captured scalars: `c.get("audit.user.username")`."""
+
+    def is_plain(self, node: Field) -> bool:
+        del node
+        return True
+
+    def plain_field(self, node: Field) -> ast.expr:
+        path = path_text(node.path, node.words)
+        return self._captured(f"{node.step}.{path}" if node.step else path)
+
+    def opened_field(self, node: Field) -> ast.expr:
+        return self.plain_field(node)
+
+    def variable(self, node: Variable) -> ast.expr:
+        kept = self.temporary()
+        return code.choice(code.is_(code.kept(kept, self._captured(node.name)), value=None), code.name("ABSENT"), code.name(kept))
+
+    def _captured(self, key: str) -> ast.expr:
+        return code.call(code.attribute(code.name("c"), "get"), code.constant(key))
 
 
 def compile_condition(tree: Node, lists: Mapping[str, Collection[str]]) -> Callable[[Event], bool]:

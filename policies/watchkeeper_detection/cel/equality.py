@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from watchkeeper_detection.cel.values import CIDR, IP, CelType, Duration, Failed, Map, Timestamp
 
@@ -48,21 +48,18 @@ class _Comparison:
         self._spend(len(left) + 1, depth)
         return all(self.equal(one, other, depth + 1) for one, other in zip(left, right, strict=True))
 
-    def _maps(self, left: dict[str, object] | Map, right: dict[str, object] | Map, depth: int) -> bool:
+    def _maps(self, left: dict[Any, Any] | Map, right: dict[Any, Any] | Map, depth: int) -> bool:
         if len(left) != len(right):
             return False
         self._spend(len(left) + 1, depth)
-        for key, value in left.items():
-            if key not in right or not self.equal(value, right.get(key), depth + 1):  # type: ignore[arg-type]
-                return False
-        return True
+        return all(not (key not in right or not self.equal(value, right.get(key), depth + 1)) for key, value in left.items())
 
 
 def _listed(value: list[object] | tuple[object, ...] | frozenset[object]) -> list[object] | tuple[object, ...]:
     return tuple(sorted(value, key=str)) if isinstance(value, frozenset) else value
 
 
-def is_in(value: object, where: object) -> object:
+def is_in(value: Any, where: Any) -> object:
     """`value in where`. Raises Failed."""
     if isinstance(where, frozenset):
         return value.__class__ is str and value in where
@@ -74,14 +71,14 @@ def is_in(value: object, where: object) -> object:
     if isinstance(where, Map):
         return value in where
     if isinstance(where, dict):
-        return value.__class__ is str and where.get(value) is not None  # type: ignore[call-overload]
+        return value.__class__ is str and where.get(value) is not None
     raise Failed("no such overload")
 
 
-def ordered(compare: Callable[[object, object], bool]) -> Callable[[object, object], object]:
+def ordered(compare: Callable[[Any, Any], Any]) -> Callable[[object, object], object]:
     """An order relation for values of one ordered type, or for numbers. Raises Failed for others."""
 
-    def relation(left: object, right: object) -> object:
+    def relation(left: Any, right: Any) -> object:
         if isinstance(left, int | float) and isinstance(right, int | float):
             if (left.__class__ is bool) is not (right.__class__ is bool):
                 raise Failed("no such overload")
@@ -93,4 +90,3 @@ def ordered(compare: Callable[[object, object], bool]) -> Callable[[object, obje
         raise Failed("no such overload")
 
     return relation
-

@@ -24,7 +24,7 @@ def literal_error(node: Call) -> str | None:
 def _judge(node: Call) -> None:
     arguments = [argument.value if isinstance(argument, Constant) else None for argument in node.arguments]
     match node.function, arguments:
-        case ("matches" | ".matches"), [_, str(pattern)]:
+        case (("matches" | ".matches"), [_, str(pattern)]):
             patterns.matcher(pattern)
         case "glob", [_, str(pattern)]:
             patterns.glob_matcher(pattern)

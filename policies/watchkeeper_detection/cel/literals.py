@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from watchkeeper_detection.cel.errors import CelSyntaxError
-from watchkeeper_detection.cel.tree import Scalar
 from watchkeeper_detection.cel.values import INT_MAX, INT_MIN, UINT_MAX
+
+if TYPE_CHECKING:
+    from watchkeeper_detection.cel.tree import Scalar
 
 _SIMPLE = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\", "'": "'", '"': '"', "`": "`", "?": "?"}
 _ESCAPE = re.compile(r"\\(?:([abfnrtv\\'\"`?])|[xX]([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-3][0-7]{2})|([\s\S]|$))")
@@ -37,7 +40,7 @@ def _integer(text: str, lowest: int, highest: int) -> int:
     sign, digits = (-1, text[1:]) if text.startswith("-") else (1, text)
     if len(digits) > 40:
         raise ValueError("the number does not fit into 64 bits")
-    value = sign * (int(digits[2:], 16) if digits.startswith("0x") else int(digits))
+    value = sign * (int(digits, 0) if digits.startswith("0x") else int(digits))
     if not lowest <= value <= highest:
         raise ValueError("the number does not fit into 64 bits")
     return value

@@ -19,7 +19,7 @@ def _elements(over: Any) -> Sequence[Any] | None:
     if over.__class__ is list:
         return [ABSENT if each is None else each for each in over] if None in over else over
     if over.__class__ is tuple:
-        return over  # type: ignore[no-any-return]
+        return over
     if over.__class__ is frozenset:
         return sorted(over)
     return list(over) if over.__class__ is dict or over.__class__ is Map else None

@@ -120,7 +120,7 @@ class Macros:
 
     def _get(self, at: Called) -> Typed:
         (operand, kind), (default, default_kind) = self.infer(at.arguments[0]), self.infer(at.arguments[1])
-        if not isinstance(operand, Field) and open_path(operand) is None and not self.unifier.resolve(kind).name == "dyn":
+        if not isinstance(operand, Field) and open_path(operand) is None and self.unifier.resolve(kind).name != "dyn":
             self.refuse("get() reads a field: get(FIELD, DEFAULT)", at.arguments[0])
         if not self.unifier.accepts([(kind, default_kind)]):
             self.refuse(f"the field is {self.unifier.final(kind)}, the default {self.unifier.final(default_kind)}", at.arguments[1])

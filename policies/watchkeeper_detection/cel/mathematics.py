@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from watchkeeper_detection.cel.arithmetic import integer, no_overload, unsigned
 from watchkeeper_detection.cel.values import UInt
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def _numbers(arguments: tuple[object, ...]) -> list[int | float]:
+def _numbers(arguments: tuple[Any, ...]) -> list[int | float]:
     found = list(arguments[0]) if len(arguments) == 1 and isinstance(arguments[0], list | tuple) else list(arguments)
     numbers: list[int | float] = []
     for each in found:
@@ -24,24 +24,24 @@ def _numbers(arguments: tuple[object, ...]) -> list[int | float]:
     return numbers
 
 
-def greatest(*arguments: object) -> object:
+def greatest(*arguments: Any) -> Any:
     return max(_numbers(arguments))
 
 
-def least(*arguments: object) -> object:
+def least(*arguments: Any) -> Any:
     return min(_numbers(arguments))
 
 
-def _of_double(operation: Callable[[float], object]) -> Callable[[object], object]:
-    def function(value: object) -> object:
+def _of_double(operation: Callable[[float], Any]) -> Callable[[Any], Any]:
+    def function(value: Any) -> Any:
         if value.__class__ is not float:
             raise no_overload()
-        return operation(value)  # type: ignore[arg-type]
+        return operation(value)
 
     return function
 
 
-def _whole(operation: Callable[[float], int]) -> Callable[[object], object]:
+def _whole(operation: Callable[[float], int]) -> Callable[[Any], Any]:
     return _of_double(lambda value: math.copysign(float(operation(value)), value) if math.isfinite(value) else value)
 
 
@@ -54,15 +54,15 @@ is_inf = _of_double(math.isinf)
 is_finite = _of_double(math.isfinite)
 
 
-def absolute(value: object) -> object:
+def absolute(value: Any) -> Any:
     if value.__class__ is int:
-        return integer(abs(value))  # type: ignore[arg-type]
+        return integer(abs(value))
     if value.__class__ in (UInt, float):
-        return value if value.__class__ is UInt else abs(value)  # type: ignore[arg-type]
+        return value if value.__class__ is UInt else abs(value)
     raise no_overload()
 
 
-def sign(value: object) -> object:
+def sign(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise no_overload()
     if isinstance(value, float) and math.isnan(value):
@@ -70,17 +70,17 @@ def sign(value: object) -> object:
     return value.__class__((value > 0) - (value < 0))
 
 
-def square_root(value: object) -> object:
+def square_root(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise no_overload()
     return math.sqrt(value) if value >= 0 else math.nan
 
 
-def _bits(operation: Callable[[int, int], int]) -> Callable[[object, object], object]:
-    def function(left: object, right: object) -> object:
+def _bits(operation: Callable[[int, int], int]) -> Callable[[Any, Any], Any]:
+    def function(left: Any, right: Any) -> Any:
         if left.__class__ is not right.__class__ or left.__class__ not in (int, UInt):
             raise no_overload()
-        return left.__class__(operation(int(left), int(right)))  # type: ignore[call-overload]
+        return left.__class__(operation(int(left), int(right)))
 
     return function
 
@@ -90,32 +90,32 @@ bit_or = _bits(lambda left, right: left | right)
 bit_xor = _bits(lambda left, right: left ^ right)
 
 
-def bit_not(value: object) -> object:
+def bit_not(value: Any) -> Any:
     if value.__class__ is int:
-        return ~value  # type: ignore[operator]
+        return ~value
     if value.__class__ is UInt:
-        return unsigned(int(value) ^ (2**64 - 1))  # type: ignore[call-overload]
+        return unsigned(int(value) ^ (2**64 - 1))
     raise no_overload()
 
 
-def _shift(value: object, by: object) -> tuple[int, int]:
-    if value.__class__ not in (int, UInt) or by.__class__ is not int or by < 0:  # type: ignore[operator]
+def _shift(value: Any, by: Any) -> tuple[int, int]:
+    if value.__class__ not in (int, UInt) or by.__class__ is not int or by < 0:
         raise no_overload()
-    return int(value) & (2**64 - 1), min(by, 64)  # type: ignore[call-overload,type-var]
+    return int(value) & (2**64 - 1), min(by, 64)
 
 
-def shift_left(value: object, by: object) -> object:
+def shift_left(value: Any, by: Any) -> Any:
     bits, places = _shift(value, by)
     return _signed_like(value, bits << places & (2**64 - 1))
 
 
-def shift_right(value: object, by: object) -> object:
+def shift_right(value: Any, by: Any) -> Any:
     """Zeros come in from the left, also for negative numbers."""
     bits, places = _shift(value, by)
     return _signed_like(value, bits >> places)
 
 
-def _signed_like(value: object, bits: int) -> object:
+def _signed_like(value: Any, bits: int) -> Any:
     if value.__class__ is UInt:
         return UInt(bits)
     return bits - 2**64 if bits >= 2**63 else bits

@@ -99,7 +99,9 @@ class Names:
         roots = frozenset(root for kind in of_kinds for root in roots_of(kind))
         if names[0] not in roots:
             having = sorted(kind for kind in kinds() if names[0] in roots_of(kind))
-            return self.refuse(f"{path} does not exist on {' or '.join(of_kinds) or 'what is judged here'}", chain[0], f"it exists on {', '.join(having)}" if having else None)
+            return self.refuse(
+                f"{path} does not exist on {' or '.join(of_kinds) or 'what is judged here'}", chain[0], f"it exists on {', '.join(having)}" if having else None
+            )
         kind = read_type(fields()[path].type)
         node: Node = Field(path=path, step=step, **self.place(chain[length - 1], kind))
         if not step:

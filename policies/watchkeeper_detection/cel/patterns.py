@@ -53,7 +53,9 @@ def glob_pattern(glob: str) -> str:
                 raise Failed(f"in {glob!r} a [ is not closed")
             inside = glob[place:end]
             sign = "^" if inside.startswith("!") else ""
-            made.append(f"[{sign}{inside[len(sign) :].replace(chr(92), chr(92) * 2).replace('[', chr(92) + '[').replace('^', chr(92) + '^').replace(']', chr(92) + ']')}]")
+            made.append(
+                f"[{sign}{inside[len(sign) :].replace(chr(92), chr(92) * 2).replace('[', chr(92) + '[').replace('^', chr(92) + '^').replace(']', chr(92) + ']')}]"
+            )
             place = end + 1
         else:
             made.append({"*": ".*", "?": "."}.get(letter) or re2.escape(letter))

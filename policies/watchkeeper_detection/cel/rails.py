@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from watchkeeper_detection.cel import code, functions, loops
 from watchkeeper_detection.cel.errors import CelError, CelErrors
 from watchkeeper_detection.cel.fast import Fast, text_only
-from watchkeeper_detection.cel.paths import is_open, path_text
+from watchkeeper_detection.cel.function_table import FUNCTIONS
 from watchkeeper_detection.cel.signatures import signatures
 from watchkeeper_detection.cel.tree import (
     And,
@@ -37,7 +37,6 @@ from watchkeeper_detection.cel.tree import (
     Variable,
 )
 from watchkeeper_detection.cel.values import ABSENT, NO_VALUE, CelType, Failure, Map, UInt
-from watchkeeper_detection.fields import attribute_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -51,6 +50,14 @@ _LOOPS: dict[str, Callable[..., Any]] = {
     "transformList": loops.transformed,
     "transformMap": loops.transformed_map,
     "transformMapEntry": loops.transformed_entries,
+}
+
+# field types whose values records hold in another form
+_CONVERTED: dict[str, Callable[..., Any]] = {
+    "timestamp": functions.field_timestamp,
+    "duration": functions.field_duration,
+    "uint": functions.field_uint,
+    "bytes": functions.field_bytes,
 }
 
 
@@ -178,11 +185,11 @@ class Rails(Fast):
     def local(self, name: str) -> ast.expr:
         return code.name(self._locals[name])
 
-    def value(self, node: Node) -> ast.expr:  # noqa: C901 (one case per node)
+    def value(self, node: Node) -> ast.expr:
         """The node's value, ABSENT, or a Failure."""
         match node:
             case Constant(value=value, type=kind):
-                return self.known(UInt(value)) if kind == "uint" else code.constant(value)  # type: ignore[arg-type]
+                return self.known(UInt(value)) if kind == "uint" else code.constant(value)
             case Field():
                 return self._field_value(node)
             case Variable():
@@ -239,7 +246,7 @@ class Rails(Fast):
         constant = self.compiled_argument(node)
         if constant is not None:
             return code.call(self.known(functions.strict(text_only(constant))), self.value(node.arguments[0]))
-        return code.call(self.runtime(functions.FUNCTIONS[node.function]), *map(self.value, node.arguments))
+        return code.call(self.runtime(FUNCTIONS[node.function]), *map(self.value, node.arguments))
 
     def _logic_value(self, operands: tuple[Node, ...], *, stop: bool) -> ast.expr:
         kept = [self.temporary() for _ in operands]
@@ -272,61 +279,12 @@ class Rails(Fast):
         if not self.is_plain(node):
             return self.opened_field(node)
         plain = self.plain_field(node)
-        convert = {"timestamp": functions.field_timestamp, "duration": functions.field_duration, "uint": functions.field_uint, "bytes": functions.field_bytes}.get(node.type)
+        convert = _CONVERTED.get(node.type)
         if convert is not None:
             return code.call(self.runtime(convert), plain)
         kept = self.temporary()
         absent = code.is_(code.kept(kept, plain), value=None)
         return code.choice(absent, code.name("ABSENT"), code.name(kept))
-
-
-class EventRails(Rails):
-    """Reads an event: `e.audit.user.username`. A field of an earlier step is absent."""
-
-    def is_plain(self, node: Field) -> bool:
-        return bool(node.step) or not (node.words or is_open(node.path))
-
-    def plain_field(self, node: Field) -> ast.expr:
-        return code.constant(None) if node.step else self._attributes(node.path.split("."))
-
-    def opened_field(self, node: Field) -> ast.expr:
-        *above, last = node.path.split(".")
-        if is_open(node.path):
-            base = code.call(self.runtime(functions.opened), self._attributes(above), code.constant(attribute_name(last)))
-        else:
-            base = self._attributes([*above, last])
-        return code.call(self.runtime(functions.below), base, code.constant(node.words))
-
-    def _attributes(self, words: list[str]) -> ast.expr:
-        made = code.name("e")
-        for word in words:
-            made = code.attribute(made, attribute_name(word))
-        return made
-
-    def variable(self, node: Variable) -> ast.expr:
-        return code.attribute(code.name("e"), attribute_name(node.name))
-
-
-class CapturedRails(Rails):
-    """Reads a mapping of captured scalars: `c.get("audit.user.username")`."""
-
-    def is_plain(self, node: Field) -> bool:
-        del node
-        return True
-
-    def plain_field(self, node: Field) -> ast.expr:
-        path = path_text(node.path, node.words)
-        return self._captured(f"{node.step}.{path}" if node.step else path)
-
-    def opened_field(self, node: Field) -> ast.expr:
-        return self.plain_field(node)
-
-    def variable(self, node: Variable) -> ast.expr:
-        kept = self.temporary()
-        return code.choice(code.is_(code.kept(kept, self._captured(node.name)), value=None), code.name("ABSENT"), code.name(kept))
-
-    def _captured(self, key: str) -> ast.expr:
-        return code.call(code.attribute(code.name("c"), "get"), code.constant(key))
 
 
 def undecided(*operands: Any) -> Any:

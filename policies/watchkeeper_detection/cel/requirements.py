@@ -139,7 +139,11 @@ def _values(node: Node, lists: Mapping[str, Collection[str]]) -> list[str | int]
         return sorted(lists.get(node.name, ()))
     if not isinstance(node, ListOf):
         return None
-    values = [element.value for element in node.elements if isinstance(element, Constant) and element.type in ("string", "int") and isinstance(element.value, str | int)]
+    values = [
+        element.value
+        for element in node.elements
+        if isinstance(element, Constant) and element.type in ("string", "int") and isinstance(element.value, str | int)
+    ]
     return values if len(values) == len(node.elements) else None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import string
+from typing import Any
 
 from watchkeeper_detection.cel.values import Failed
 
@@ -22,16 +23,16 @@ def short(text: str) -> str:
     return text
 
 
-def a_string(value: object) -> str:
+def a_string(value: Any) -> str:
     if value.__class__ is not str:
         raise Failed("no such overload")
-    return value  # type: ignore[return-value]
+    return value
 
 
-def an_int(value: object) -> int:
+def an_int(value: Any) -> int:
     if value.__class__ is not int:
         raise Failed("no such overload")
-    return value  # type: ignore[return-value]
+    return value
 
 
 def _position(value: object, length: int) -> int:

@@ -122,7 +122,7 @@ class Unifier:
             return self._learn(wanted, given)
         if given.unknown:
             return self._learn(given, wanted)
-        if given == NULL or wanted == NULL:
+        if NULL in (given, wanted):
             return (wanted if given == NULL else given).name in ("timestamp", "duration", "wrapper", "optional_type", "tuple")
         if wanted.name == given.name == "type":
             return True  # types are compared as values

@@ -20,7 +20,7 @@ from watchkeeper_detection.cel import times
 from watchkeeper_detection.cel.compile import compile_value
 from watchkeeper_detection.cel.errors import CelErrors, CelSyntaxError
 from watchkeeper_detection.cel.parse import MessageText, parse
-from watchkeeper_detection.cel.values import ABSENT, CelType, Duration, Failure, Map, Timestamp, UInt
+from watchkeeper_detection.cel.values import ABSENT, CelType, Failure, Map, UInt
 from watchkeeper_detection.fields import attribute_name
 
 CASES = Path(__file__).resolve().parents[4] / "shared" / "cel" / "conformance.jsonl"
@@ -29,7 +29,9 @@ _TIMES = {"type.googleapis.com/google.protobuf.Timestamp": times.read_timestamp,
 _WELL_KNOWN = {"TIMESTAMP": "timestamp", "DURATION": "duration"}
 _PRIMITIVES = {"BOOL": "bool", "INT64": "int", "UINT64": "uint", "DOUBLE": "double", "STRING": "string", "BYTES": "bytes"}
 _MESSAGE_NAMES = re.compile(r"TestAllTypes|NestedMessage|cel\.expr\.conformance|google\.protobuf\.(?!Timestamp\b|Duration\b)\w+|\bproto\.(?:has|get)Ext")
-_TIME_MESSAGES = re.compile(r'"message_type": "google\.protobuf\.(?:Timestamp|Duration)"|"object_value": \{"@type": "type\.googleapis\.com/google\.protobuf\.(?:Timestamp|Duration)"')
+_TIME_MESSAGES = re.compile(
+    r'"message_type": "google\.protobuf\.(?:Timestamp|Duration)"|"object_value": \{"@type": "type\.googleapis\.com/google\.protobuf\.(?:Timestamp|Duration)"'
+)
 
 # cases that we answer otherwise, and why
 DEVIATIONS = dict.fromkeys(

@@ -1,8 +1,8 @@
 """The specification's own cases, one test per file of its suite."""
 
 import pytest
-
 from tests.detection.cel.conformance import CASES, DEVIATIONS, cases, not_applicable, title, trouble
+
 from watchkeeper_detection.cel.parse import parse
 
 pytestmark = pytest.mark.skipif(not CASES.exists(), reason=f"the conformance cases are not at {CASES}")
@@ -25,7 +25,24 @@ def test_only_messages_enums_optionals_and_host_functions_do_not_apply():
     files = {case["file"] for case in cases() if not_applicable(case) is not None}
     reasons = {not_applicable(case) for case in cases()}
     assert reasons == {None, "protobuf messages", "enums", "optional values", "functions that the host declares"}
-    assert files.isdisjoint({"basic", "fields", "fp_math", "integer_math", "lists", "logic", "macros", "macros2", "math_ext", "namespace", "network_ext", "string", "timestamps", "encoders_ext"})
+    assert files.isdisjoint(
+        {
+            "basic",
+            "fields",
+            "fp_math",
+            "integer_math",
+            "lists",
+            "logic",
+            "macros",
+            "macros2",
+            "math_ext",
+            "namespace",
+            "network_ext",
+            "string",
+            "timestamps",
+            "encoders_ext",
+        }
+    )
 
 
 def test_message_literals_are_parsed_even_though_they_are_refused():
