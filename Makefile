@@ -44,10 +44,31 @@ check: $(INSTALLED) ## formatting, lint, types, layers, and that generated files
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(SOURCES)
 	$(BIN)/lint-imports
+	$(BIN)/python -m watchkeeper_operator.resources.crd --check crds
+	$(BIN)/python -m watchkeeper_detection.fields_doc | cmp - docs/fields.md || { echo "docs/fields.md is not what the vocabulary says: run make docs" >&2; exit 1; }
 
 format: $(INSTALLED) ## format the code and mend what the linter can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+crds: $(INSTALLED) ## write crds/ from the models
+	$(BIN)/python -m watchkeeper_operator.resources.crd crds
+
+docs: $(INSTALLED) ## write docs/fields.md from the vocabulary
+	$(BIN)/python -m watchkeeper_detection.fields_doc > docs/fields.md
+
+score: $(INSTALLED) ## judge a labelled corpus: recall and noise (CORPUS=folder, SCORE=script)
+	$(BIN)/python $(SCORE) $(CORPUS) --only k8s-audit,aks-audit,cloudtrail,vpcflow --command '$(BIN)/watchkeeper judge --source {source} {file} --output json'
+
+bench: $(INSTALLED) ## events per second against plain JSON decoding; cost by number of rules; prints ratios
+	$(BIN)/python -m tests.bench.throughput
+	$(BIN)/python -m tests.bench.scaling
+
+fuzz: $(INSTALLED) ## hostile input for readers, conditions and policies (FUZZ_INPUTS=number)
+	$(BIN)/python -m tests.fuzz --inputs $(FUZZ_INPUTS)
+
+conformance: $(INSTALLED) ## the CEL specification's own cases, by file
+	$(BIN)/python -m tests.detection.cel.conformance
 
 lock: ## write the locks anew from pyproject.toml, with the newest versions it allows
 	rm -rf build/lock && $(PYTHON) -m venv build/lock

@@ -119,3 +119,8 @@ def refuse(errors: Sequence[PolicyError]) -> None:
         print(shown(str(error)), file=sys.stderr)
     print(f"watchkeeper: {plural(len(errors), 'error')} in the policies; nothing was judged", file=sys.stderr)
     raise typer.Exit(USAGE)
+
+
+def library_program() -> Program:
+    """The shipped library, as it stands."""
+    return program_of((), with_library=True)
