@@ -126,6 +126,7 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "a list of values": a_list("pool.example", "other.example"),
     "a list without values": a_list(),
     "a list whose name has dashes and digits": a_list("x", name="node-agents-v2"),
+    "a list whose name has a dash after one letter": a_list("x", name="x-y"),
 }
 
 # What is refused, and words of the reason that the model gives.

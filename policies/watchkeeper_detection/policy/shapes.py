@@ -75,7 +75,11 @@ def nanoseconds(duration: str) -> int:
 Name = Annotated[str, Shape("a name of lower-case letters, digits and dashes (at most 63, a letter or digit at both ends)", 63, LABEL)]
 ListName = Annotated[
     str,
-    Shape("a list's name: a lower-case letter, then letters, digits and dashes (rules read it as lists.<name>, dashes as underscores)", 63, f"[a-z]({LABEL})?"),
+    Shape(
+        "a list's name: a lower-case letter, then letters, digits and dashes (rules read it as lists.<name>, dashes as underscores)",
+        63,
+        "[a-z]([-a-z0-9]*[a-z0-9])?",
+    ),
 ]
 StepName = Annotated[
     str, Shape("a step's name: a lower-case letter, then letters, digits and underscores (later steps read it as <name>.<field>)", 63, "[a-z][a-z0-9_]*")
