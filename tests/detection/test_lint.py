@@ -129,6 +129,7 @@ NEAR_MISSES = {
     "a guard that reads an identity beside what an attacker chooses": Written(
         rule=an_unless("browser", 'audit.userAgent.startsWith("Mozilla/") && audit.user.username == "bob"')
     ),
+    "a guard that reads what was asked for, not who asked": Written(rule=an_unless("dry-run", 'audit.requestURI.contains("dryRun=All")')),
     "a sub-technique is known": Written(attack="attack: [T1552.007]", file="library/credential-access/a.yaml"),
     "one technique of the folder's tactic is enough": Written(attack="attack: [T1485, T1609]", file="library/impact/a.yaml"),
     "a folder that is no tactic": Written(file="policies/mine/a.yaml"),

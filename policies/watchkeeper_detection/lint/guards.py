@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from watchkeeper_detection.program import Guard
 
 
+CLAIMED = ("process.", "windows.process.", "pod.labels", "pod.annotations", "container.name", "container.command")
+USER_AGENTS = ("user_agent", "userAgent", "callerSuppliedUserAgent")
+
+
 def swallowed_by_unless(library: Library) -> Iterator[Spot]:
     for rule in library.rules:
         for number, guard in enumerate(rule.made.unless if rule.made else ()):
@@ -47,11 +51,16 @@ def _holds_back_every_case(rule: LintedRule, guard: Guard, library: Library) -> 
     return bool(events) and all(holds_back(event) for event in events)
 
 
+def is_claimed(path: str) -> bool:
+    """Whether a field says what somebody calls himself: user agent, process name and arguments, labels. What he asks for is another thing."""
+    return fields()[path].untrusted and (path.startswith(CLAIMED) or path.rpartition(".")[2] in USER_AGENTS)
+
+
 def chosen_by_the_attacker(library: Library) -> Iterator[Spot]:
     for rule in library.rules:
         for number, guard in enumerate(rule.made.unless if rule.made else ()):
             read = {node.path for node in walk(guard.when) if isinstance(node, Field)}
-            if read and all(fields()[path].untrusted for path in read):
+            if read and all(is_claimed(path) for path in read):
                 yield rule.spot(
                     ("unless", number, "when"),
                     f"{guard.name} reads only what an attacker can choose: {', '.join(sorted(read))}",
