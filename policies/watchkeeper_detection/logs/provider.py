@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+import msgspec
+
 from watchkeeper_detection.event import Event
 from watchkeeper_detection.record_types import record_type
 
@@ -29,6 +31,22 @@ class RecordPlace(NamedTuple):
     stream: str
     number: int
     offset: int
+
+
+class TypedPath:
+    """Decodes a hot format's records straight into the object of its root.
+
+    record  struct of what is read
+    event   makes an event of one such object, its stream, number and the run that it came in (which knows its offset);
+            None where the object lacks what tells this provider's records from others: the general path decides
+    """
+
+    __slots__ = ("event", "list_decoder", "record_decoder")
+
+    def __init__(self, record: type[msgspec.Struct], event: Callable[[Any, str, int, Any], Event | None]) -> None:
+        self.event = event
+        self.record_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(record)
+        self.list_decoder: msgspec.json.Decoder[list[Any]] = msgspec.json.Decoder(list[record])  # type: ignore[valid-type]
 
 
 class RecordRejected(Exception):  # noqa: N818 (a record is rejected; nothing is wrong with us)
@@ -63,8 +81,8 @@ class Provider:
     source     name that users give and see (`--source`); `aliases` are accepted too
     recognise  whether a decoded record is this provider's, certain enough to tell it from all others
     events     the general path: raises RecordRejected or RecordSkipped; never changes the record
-    fast       the typed path of hot formats: makes, for what is read, a function of one record's bytes that gives its event,
-               or None where the general path must decide; never raises but RecordSkipped
+    fast       the typed path of hot formats, for what is read
+    repeats    makes one function per stream that says whether an event only repeats a request that was already judged
     text       reader of lines that are not JSON
     parquet    reader of a whole Parquet file; events carry record numbers
     """
@@ -73,7 +91,8 @@ class Provider:
     aliases: tuple[str, ...]
     recognise: Callable[[dict[str, Any]], bool]
     events: Callable[[dict[str, Any], RecordPlace, Reads], Iterable[Event]]
-    fast: Callable[[Reads], Callable[[bytes | memoryview, RecordPlace], Event | None]] | None = None
+    fast: Callable[[Reads], TypedPath] | None = None
+    repeats: Callable[[], Callable[[Event], bool]] | None = None
     text: TextFormat | None = None
     parquet: Callable[[bytes, str, Reads], Iterable[Event]] | None = None
 

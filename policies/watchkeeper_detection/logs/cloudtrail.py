@@ -1,0 +1,211 @@
+"""AWS CloudTrail events → `cloudtrail.event`: management, data, network activity and Insights.
+
+Delivery (`Records` files, EventBridge, CloudWatch, one event a line) is the stream's business. Digest files, which lie in the
+same trees, are no events and no rejects.
+Source of the facts: https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-user-identity.html
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from watchkeeper_detection import subject
+from watchkeeper_detection.cel.functions import opened
+from watchkeeper_detection.event import Event
+from watchkeeper_detection.logs.provider import Provider, RecordPlace, RecordSkipped, TypedPath, common_fills, time_ns
+from watchkeeper_detection.logs.records import build
+from watchkeeper_detection.record_types import record_type
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import msgspec
+
+    from watchkeeper_detection.logs.pieces import Run
+    from watchkeeper_detection.logs.provider import Reads
+
+KIND = "cloudtrail.event"
+SOURCE = "cloudtrail"
+NEEDED = frozenset(
+    (
+        *(f"cloudtrail.{name}" for name in ("eventTime", "eventSource", "eventName", "eventType", "eventID", "errorCode", "errorMessage")),
+        *(f"cloudtrail.{name}" for name in ("sourceIPAddress", "userAgent", "requestParameters", "resources", "recipientAccountId")),
+        *(
+            f"cloudtrail.userIdentity.{name}"
+            for name in ("type", "arn", "principalId", "accountId", "userName", "invokedBy", "sessionContext.sessionIssuer.arn")
+        ),
+    )
+)
+"""What the fills below read."""
+
+ASSUMED_ROLE = re.compile(r"arn:(aws[\w-]*):sts::(\w*):assumed-role/([^/]+)/(.+)", re.DOTALL)
+SERVICE_ACCOUNT = re.compile(r"system:serviceaccount:[a-z0-9-]{1,63}:[a-z0-9.-]{1,253}")
+DENIED = re.compile(
+    r"(?i)access.?denied|unauthori[sz]ed|not.?authori[sz]ed|forbidden|authfailure|authorizationerror|authenticationfail|invalidclienttokenid|signaturedoesnotmatch"
+    r"|expiredtoken|unrecognizedclient|invalidaccesskeyid|optinrequired"
+)
+TYPES: dict[str | None, subject.IdentityType] = {
+    "Root": "root",
+    "IAMUser": "user",
+    "AssumedRole": "role",
+    "Role": "role",
+    "FederatedUser": "federated",
+    "SAMLUser": "federated",
+    "WebIdentityUser": "federated",
+    "AWSService": "service",
+    "IdentityCenterUser": "user",
+    "Directory": "user",
+}
+ANONYMOUS = ("anonymous", "ANONYMOUS_PRINCIPAL")
+SIGN_INS = ("ConsoleLogin", "SwitchRole", "CheckMfa")
+TARGETS = (
+    *(
+        ("bucketName", "AWS::S3::Bucket"),
+        ("functionName", "AWS::Lambda::Function"),
+        ("secretId", "AWS::SecretsManager::Secret"),
+        ("instanceId", "AWS::EC2::Instance"),
+    ),
+    *(("snapshotId", "AWS::EC2::Snapshot"), ("imageId", "AWS::EC2::Image"), ("volumeId", "AWS::EC2::Volume"), ("groupId", "AWS::EC2::SecurityGroup")),
+    *(("userName", "AWS::IAM::User"), ("roleName", "AWS::IAM::Role"), ("roleArn", "AWS::IAM::Role"), ("groupName", "AWS::IAM::Group")),
+    *(("policyArn", "AWS::IAM::ManagedPolicy"), ("keyId", "AWS::KMS::Key"), ("repositoryName", "AWS::ECR::Repository"), ("clusterName", "AWS::EKS::Cluster")),
+    *(("dBSnapshotIdentifier", "AWS::RDS::DBSnapshot"), ("dBInstanceIdentifier", "AWS::RDS::DBInstance"), ("detectorId", "AWS::GuardDuty::Detector")),
+    *(("trailName", "AWS::CloudTrail::Trail"), ("logGroupName", "AWS::Logs::LogGroup"), ("name", None), ("resourceArn", None), ("resourceId", None)),
+)
+"""Request parameters that name what was acted on, the more telling first."""
+
+
+def identity(user: Any) -> msgspec.Struct:
+    """Who holds the credential: the role's ARN for a session, the service account for the call that gets one."""
+    kind, arn, principal = user.type, user.arn, user.principalId
+    if user.accountId in ANONYMOUS:
+        return subject.identity("anonymous", "anonymous")
+    if kind == "AssumedRole":
+        return subject.identity(user.sessionContext.sessionIssuer.arn or role_of(arn) or arn or principal, "role")
+    if kind == "WebIdentityUser":
+        pod = SERVICE_ACCOUNT.search(user.userName or "") or SERVICE_ACCOUNT.search(principal or "")
+        if pod:
+            return subject.identity(pod[0], "service_account")
+    if kind == "AWSService" or (kind is None and arn is None and user.invokedBy):
+        return subject.identity(user.invokedBy or arn or principal, "service")
+    return subject.identity(arn or user.userName or principal or user.accountId, TYPES.get(kind, "unknown"))
+
+
+def role_of(arn: str | None) -> str | None:
+    """ARN of the role (without its path, which a session does not tell) that a session's ARN belongs to."""
+    match = ASSUMED_ROLE.fullmatch(arn or "")
+    return f"arn:{match[1]}:iam::{match[2]}:role/{match[3]}" if match else None
+
+
+def _actor(event: Event) -> msgspec.Struct:
+    user = event.cloudtrail.userIdentity
+    session = ASSUMED_ROLE.fullmatch(user.arn or "")
+    name = f"{session[3]}/{session[4]}" if session else user.userName or arn_name(user.arn or "") or user.invokedBy or user.principalId
+    exact = user.arn or user.principalId or user.userName or user.invokedBy
+    return subject.actor(exact, name=name, account=user.accountId or event.cloudtrail.recipientAccountId)
+
+
+def _action(event: Event) -> msgspec.Struct:
+    trail = event.cloudtrail
+    if trail.eventSource and trail.eventName:
+        return subject.action(f"{trail.eventSource}:{trail.eventName}")
+    return subject.action(trail.eventName or trail.eventType)
+
+
+def _target(event: Event) -> msgspec.Struct:
+    for one in opened(event.cloudtrail, "resources") or ():
+        arn = one.get("ARN") or one.get("arn") if isinstance(one, dict) else None
+        if isinstance(arn, str):
+            kind = one.get("type")
+            return subject.target(type=kind if isinstance(kind, str) else None, name=arn_name(arn), id=arn)
+    parameters = opened(event.cloudtrail, "requestParameters")
+    for key, kind in TARGETS if isinstance(parameters, dict) else ():
+        value = parameters.get(key)
+        if isinstance(value, str) and value:
+            if key == "bucketName" and isinstance(parameters.get("key"), str):
+                return subject.target(type="AWS::S3::Object", name=parameters["key"], id=f"arn:aws:s3:::{value}/{parameters['key']}")
+            return subject.target(type=kind, name=arn_name(value), id=value)
+    return subject.target()
+
+
+def arn_name(text: str) -> str:
+    """Last word of an ARN; any other text as it is."""
+    return text.rpartition("/")[2].rpartition(":")[2] if text.startswith("arn:") else text
+
+
+def _outcome(event: Event) -> msgspec.Struct:
+    trail = event.cloudtrail
+    code = trail.errorCode
+    if not code:
+        return subject.outcome("denied" if trail.errorMessage and trail.eventName in SIGN_INS else "success")
+    return subject.outcome("denied" if DENIED.search(code) else "failure", code)
+
+
+def address(text: str | None) -> str | None:
+    """`text`, unless it is the name of an AWS service."""
+    return text if text and (text[0].isdecimal() or ":" in text) else None
+
+
+FILLS = common_fills(
+    observed_at=lambda event: time_ns(event.cloudtrail.eventTime),
+    identity=lambda event: identity(event.cloudtrail.userIdentity),
+    actor=_actor,
+    action=_action,
+    target=_target,
+    outcome=_outcome,
+    origin=lambda event: subject.origin(address(event.cloudtrail.sourceIPAddress), event.cloudtrail.userAgent),
+    derived={"provider_id": lambda event: event.cloudtrail.eventID},
+)
+
+
+class CloudTrailEvent(Event):
+    """A CloudTrail event that came in a run: its offset is looked up when somebody asks."""
+
+    kind = KIND
+    source = SOURCE
+    fills = {**FILLS, "offset": lambda event: event.run.offset_of(event.number)}  # noqa: RUF012 (never written to)
+
+    def __init__(self, trail: Any, stream: str, number: int, run: Run) -> None:
+        self.cloudtrail = trail
+        self.stream = stream
+        self.number = number
+        self.run = run
+
+
+def _typed_event(trail: Any, stream: str, number: int, run: Run) -> Event | None:
+    if trail.eventName is None or trail.eventSource is None or trail.eventTime is None:
+        return None
+    return CloudTrailEvent(trail, stream, number, run)
+
+
+def trail_type(reads: Reads) -> type[msgspec.Struct]:
+    """Struct of what is read, and of what the normalised fields are made of."""
+    return record_type("cloudtrail", None if reads is None else reads.get("cloudtrail", frozenset()) | NEEDED)
+
+
+def typed_path(reads: Reads) -> TypedPath:
+    return TypedPath(trail_type(reads), _typed_event)
+
+
+def _is_digest(record: dict[str, Any]) -> bool:
+    return "digestStartTime" in record and "logFiles" in record
+
+
+def recognise(record: dict[str, Any]) -> bool:
+    """An event, or a digest file of a trail."""
+    if isinstance(record.get("eventName"), str):
+        return isinstance(record.get("eventSource"), str) or isinstance(record.get("userIdentity"), dict) or "awsRegion" in record
+    return "insightDetails" in record or _is_digest(record) or ("eventVersion" in record and "userIdentity" in record)
+
+
+def events(record: dict[str, Any], place: RecordPlace, reads: Reads) -> Iterable[Event]:
+    if _is_digest(record):
+        raise RecordSkipped
+    if not record.get("eventTime") and "@timestamp" in record:  # Logstash's spelling
+        record = {**record, "eventTime": record["@timestamp"]}
+    event = Event(KIND, SOURCE, place.stream, place.number, place.offset, FILLS)
+    event.__dict__["cloudtrail"] = build(trail_type(reads), record)
+    return (event,)
+
+
+PROVIDER = Provider(source=SOURCE, aliases=("aws-cloudtrail",), recognise=recognise, events=events, fast=typed_path)

@@ -1,0 +1,205 @@
+"""Kubernetes API audit events → `audit.request`, in every shape that providers deliver: the API server's own (v1, v1beta1),
+EKS (the same, in CloudWatch's envelopes), GKE (LogEntry), AKS (diagnostic records).
+
+One request is judged once. A long-running request (watch, exec, log -f) is written twice, when its response starts and when it
+ends: the start is judged, for it is there in time, and the end of a request whose start the stream had is not. Records of stage
+RequestReceived carry nothing that the later stage does not, and are not judged. A record without a stage is.
+Source of the facts: https://kubernetes.io/docs/reference/config-api/apiserver-audit.v1/
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from watchkeeper_detection import subject
+from watchkeeper_detection.event import Event
+from watchkeeper_detection.logs.kubernetes_object import READ_FOR, KubernetesObject, at
+from watchkeeper_detection.logs.kubernetes_shapes import aks_category, from_aks, from_gke, is_gke
+from watchkeeper_detection.logs.provider import Provider, RecordPlace, TypedPath, common_fills, time_ns
+from watchkeeper_detection.logs.records import build
+from watchkeeper_detection.record_types import record_type
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    import msgspec
+
+    from watchkeeper_detection.logs.pieces import Run
+    from watchkeeper_detection.logs.provider import Reads
+
+KIND = "audit.request"
+SOURCE, AKS_SOURCE, GKE_SOURCE = "k8s-audit", "aks-audit", "gcp-audit"
+STARTED_REQUESTS = 65_536  # long-running requests remembered until they end; the oldest are forgotten
+NEEDED = frozenset(
+    (
+        *("audit.auditID", "audit.stage", "audit.verb", "audit.user.username", "audit.requestURI", "audit.sourceIPs", "audit.userAgent", "audit.annotations"),
+        *("audit.objectRef.resource", "audit.objectRef.subresource", "audit.objectRef.namespace", "audit.objectRef.name"),
+        *("audit.responseStatus.code", "audit.requestReceivedTimestamp", "audit.stageTimestamp"),
+    )
+)
+"""What the fills below read."""
+
+SERVICE_ACCOUNT = "system:serviceaccount:"
+NODE = "system:node:"
+
+
+def _observed_at(event: Event) -> int:
+    audit = event.audit
+    return time_ns(audit.requestReceivedTimestamp or audit.stageTimestamp)
+
+
+def identity_type(username: str | None) -> subject.IdentityType:
+    """What kind of user a name belongs to; the API server keeps `system:` for its own."""
+    if not username:
+        return "unknown"
+    if username.startswith(SERVICE_ACCOUNT):
+        return "service_account"
+    if username.startswith(NODE):
+        return "node"
+    if username == "system:anonymous":
+        return "anonymous"
+    return "service" if username.startswith("system:") else "user"
+
+
+def short_name(username: str | None) -> str | None:
+    """`NS/NAME` of a service account, the node's name of a node, else the user name."""
+    if username and username.startswith(SERVICE_ACCOUNT):
+        return username.removeprefix(SERVICE_ACCOUNT).replace(":", "/", 1)
+    return username.removeprefix(NODE) if username else None
+
+
+def _resource(audit: Any) -> str | None:
+    reference = audit.objectRef
+    return f"{reference.resource}/{reference.subresource}" if reference.resource and reference.subresource else reference.resource
+
+
+def _action(event: Event) -> msgspec.Struct:
+    audit = event.audit
+    what = _resource(audit) or (audit.requestURI or "").partition("?")[0]
+    return subject.action(f"{audit.verb or ''} {what}".strip())
+
+
+def _target(event: Event) -> msgspec.Struct:
+    audit = event.audit
+    reference = audit.objectRef
+    if not reference.resource:
+        path = (audit.requestURI or "").partition("?")[0]
+        return subject.target(type="url" if path else None, name=path, id=path)
+    place = f"{reference.resource}/{reference.name}" if reference.name else reference.resource
+    if reference.namespace and reference.resource != "namespaces":
+        place = f"namespaces/{reference.namespace}/{place}"
+    return subject.target(type=reference.resource, name=reference.name, namespace=reference.namespace, id=place)
+
+
+def _outcome(event: Event) -> msgspec.Struct:
+    audit = event.audit
+    code = audit.responseStatus.code
+    if code in (401, 403) or (code is None and event.kubernetes.decision == "forbid"):
+        return subject.outcome("denied", code)
+    if code is None:
+        return subject.outcome("unknown")
+    return subject.outcome("failure" if code >= 400 else "success", code)
+
+
+def _origin(event: Event) -> msgspec.Struct:
+    addresses = event.audit.sourceIPs
+    return subject.origin(addresses[0] if addresses else None, event.audit.userAgent)
+
+
+FILLS = common_fills(
+    observed_at=_observed_at,
+    identity=lambda event: subject.identity(event.audit.user.username, identity_type(event.audit.user.username)),
+    actor=lambda event: subject.actor(event.audit.user.username, name=short_name(event.audit.user.username)),
+    action=_action,
+    target=_target,
+    outcome=_outcome,
+    origin=_origin,
+    derived={"kubernetes": lambda event: KubernetesObject(event.audit), "provider_id": lambda event: event.audit.auditID},
+)
+
+
+class AuditEvent(Event):
+    """An audit event that came in a run: its offset is looked up when somebody asks."""
+
+    kind = KIND
+    source = SOURCE
+    fills = {**FILLS, "offset": lambda event: event.run.offset_of(event.number)}  # noqa: RUF012 (never written to)
+
+    def __init__(self, audit: Any, stream: str, number: int, run: Run) -> None:
+        self.audit = audit
+        self.stream = stream
+        self.number = number
+        self.run = run
+
+
+def _typed_event(audit: Any, stream: str, number: int, run: Run) -> Event | None:
+    if audit.stage is None or audit.verb is None or (audit.requestReceivedTimestamp is None and audit.stageTimestamp is None):
+        return None
+    return AuditEvent(audit, stream, number, run)
+
+
+@cache
+def _paths(audit: frozenset[str], kubernetes: frozenset[str]) -> frozenset[str]:
+    return NEEDED.union(audit, *(READ_FOR.get(path, frozenset()) for path in kubernetes))
+
+
+def audit_type(reads: Reads) -> type[msgspec.Struct]:
+    """Struct of what is read, and of what the normalised and derived fields are made of."""
+    if reads is None:
+        return record_type("audit")
+    return record_type("audit", _paths(reads.get("audit", frozenset()), reads.get("kubernetes", frozenset())))
+
+
+def typed_path(reads: Reads) -> TypedPath:
+    return TypedPath(audit_type(reads), _typed_event)
+
+
+def recognise(record: dict[str, Any]) -> bool:
+    """An audit event of the API server, a LogEntry of GKE's API server, a diagnostic record of AKS."""
+    if isinstance(record.get("verb"), str) and (isinstance(record.get("stage"), str) or "auditID" in record):
+        return True
+    if record.get("kind") == "Event" and "involvedObject" not in record and "regarding" not in record:
+        return str(record.get("apiVersion", "")).startswith("audit.k8s.io/") or ("verb" in record and ("objectRef" in record or "requestURI" in record))
+    return is_gke(record) or aks_category(record) is not None
+
+
+def events(record: dict[str, Any], place: RecordPlace, reads: Reads) -> Iterable[Event]:
+    source = SOURCE
+    if is_gke(record):
+        source, record = GKE_SOURCE, from_gke(record)
+    elif aks_category(record) is not None:
+        source, record = AKS_SOURCE, from_aks(record)
+    if not record.get("requestReceivedTimestamp") and not record.get("stageTimestamp"):
+        record = {**record, "requestReceivedTimestamp": record.get("timestamp") or at(record, "metadata", "creationTimestamp")}
+    event = Event(KIND, source, place.stream, place.number, place.offset, FILLS)
+    event.__dict__["audit"] = build(audit_type(reads), record)
+    return (event,)
+
+
+def repeats() -> Callable[[Event], bool]:
+    """Function, for one stream, that says whether an event tells of a request that was or will be judged by another."""
+    started: dict[str, str | None] = {}
+
+    def is_repeat(event: Event) -> bool:
+        audit = event.audit
+        stage = audit.stage
+        if stage == "ResponseComplete":
+            return audit.auditID in started and started[audit.auditID] == audit.requestReceivedTimestamp
+        if stage == "ResponseStarted" and audit.auditID is not None:
+            if len(started) >= STARTED_REQUESTS:
+                del started[next(iter(started))]
+            started[audit.auditID] = audit.requestReceivedTimestamp
+        return bool(stage == "RequestReceived")
+
+    return is_repeat
+
+
+PROVIDER = Provider(
+    source=SOURCE,
+    aliases=("kubernetes-audit", "eks-audit", AKS_SOURCE, "gke-audit", "audit"),
+    recognise=recognise,
+    events=events,
+    fast=typed_path,
+    repeats=repeats,
+)

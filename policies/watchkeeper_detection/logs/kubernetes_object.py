@@ -1,0 +1,198 @@
+"""What a request to the Kubernetes API is about, whichever kind carries it: the derived root `kubernetes`.
+
+Each part is computed when a rule first reads it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from watchkeeper_detection.cel.functions import opened
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+POD_TEMPLATES = (("spec", "jobTemplate", "spec", "template", "spec"), ("spec", "template", "spec"), ("template", "spec"))
+CONTAINER_LISTS = ("initContainers", "containers", "ephemeralContainers")
+ROLES = frozenset(("Role", "ClusterRole", "roles", "clusterroles"))
+BINDINGS = frozenset(("RoleBinding", "ClusterRoleBinding", "rolebindings", "clusterrolebindings"))
+EXTRA = "authentication.kubernetes.io/"
+DECISION = "authorization.k8s.io/decision"
+ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
+PATCH_OPERATIONS = 1000  # of one JSON patch that are looked at
+
+
+def at(value: Any, *keys: str) -> Any:
+    """What stands at these keys; None when something on the way is no object."""
+    for key in keys:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(key)
+    return value
+
+
+def objects(value: Any) -> list[dict[str, Any]]:
+    """The objects in a list; other members are passed over."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def decoded_query(uri: str, name: str) -> list[str]:
+    """Values of one parameter of a URI's query, percent-decoded, in order."""
+    _, _, query = uri.partition("?")
+    values = []
+    for part in query.split("&"):
+        key, _, value = part.partition("=")
+        if key == name:
+            raw = value.replace("+", " ").encode("utf-8", "replace")
+            values.append(ESCAPE.sub(lambda match: bytes.fromhex(match[1].decode()), raw).decode("utf-8", "replace"))
+    return values
+
+
+def patched(operations: list[Any]) -> dict[str, Any]:
+    """What a JSON patch puts where, as an object: `add /spec/containers/0/image` is `{"spec": {"containers": [{"image": …}]}}`."""
+    tree: dict[str, Any] = {}
+    for operation in objects(operations)[:PATCH_OPERATIONS]:
+        path = operation.get("path")
+        if operation.get("op") not in ("add", "replace") or not isinstance(path, str) or "value" not in operation:
+            continue
+        words = [word.replace("~1", "/").replace("~0", "~") for word in path.split("/")[1:]]
+        node = tree
+        for word in words[:-1]:
+            below = node.get(word)
+            if isinstance(below, list):
+                below = {str(index): one for index, one in enumerate(below)}
+            elif not isinstance(below, dict):
+                below = {}
+            node[word] = below = dict(below)
+            node = below
+        last = words[-1] if words else ""
+        node[str(len(node)) if last == "-" else last] = operation["value"]
+    listed = _with_lists(tree)
+    return listed if isinstance(listed, dict) else {}
+
+
+def _with_lists(tree: Any) -> Any:
+    if not isinstance(tree, dict):
+        return tree
+    below = {key: _with_lists(one) for key, one in tree.items()}
+    return list(below.values()) if below and all(key.isdecimal() for key in below) else below
+
+
+class KubernetesObject:
+    """The root `kubernetes` of one request; holds the request's record, never its event."""
+
+    __slots__ = (
+        *("_audit", "object", "pod_spec", "containers", "images", "rules", "subjects"),
+        *("command", "pod_name", "pod_uid", "node_name", "credential_id", "decision"),
+    )
+
+    def __init__(self, audit: Any) -> None:
+        self._audit = audit
+
+    def __getattr__(self, name: str) -> Any:
+        """Compute a part on first use."""
+        part = _PARTS.get(name)
+        if part is None:
+            raise AttributeError(name)
+        value = part(self, self._audit)
+        setattr(self, name, value)
+        return value
+
+
+def _object(_view: KubernetesObject, audit: Any) -> Any:
+    after = opened(audit, "responseObject")
+    if isinstance(after, dict) and after.get("kind") != "Status" and not str(after.get("@type", "")).endswith(".Status"):
+        return after
+    sent = opened(audit, "requestObject")
+    if isinstance(sent, list):
+        return patched(sent)
+    return sent if isinstance(sent, dict) else None
+
+
+def _pod_spec(view: KubernetesObject, audit: Any) -> Any:
+    whole = view.object
+    for keys in POD_TEMPLATES:
+        spec = at(whole, *keys)
+        if isinstance(spec, dict):
+            return spec
+    spec = at(whole, "spec")
+    if not isinstance(spec, dict):
+        return None
+    is_pod = whole.get("kind") == "Pod" or audit.objectRef.resource == "pods" or any(isinstance(spec.get(name), list) for name in CONTAINER_LISTS)
+    return spec if is_pod else None
+
+
+def _containers(view: KubernetesObject, _audit: Any) -> list[dict[str, Any]] | None:
+    spec = view.pod_spec
+    return None if spec is None else [container for name in CONTAINER_LISTS for container in objects(spec.get(name))]
+
+
+def _images(view: KubernetesObject, _audit: Any) -> list[str] | None:
+    containers = view.containers
+    return None if containers is None else [container["image"] for container in containers if isinstance(container.get("image"), str)]
+
+
+def _members(key: str, names: frozenset[str]) -> Callable[[KubernetesObject, Any], Any]:
+    def read(view: KubernetesObject, audit: Any) -> list[dict[str, Any]] | None:
+        whole = view.object
+        if not isinstance(whole, dict) or (whole.get("kind") not in names and audit.objectRef.resource not in names):
+            return None
+        found = whole.get(key)
+        return objects(found) if isinstance(found, list) else None
+
+    return read
+
+
+def _command(_view: KubernetesObject, audit: Any) -> list[str] | None:
+    if audit.objectRef.subresource not in (None, "exec", "attach"):
+        return None
+    words = decoded_query(audit.requestURI, "command") if audit.requestURI else []
+    if not words and audit.objectRef.subresource == "exec":
+        sent = at(opened(audit, "requestObject"), "command")
+        words = [word for word in sent if isinstance(word, str)] if isinstance(sent, list) else []
+    return words or None
+
+
+def _extra(name: str) -> Callable[[KubernetesObject, Any], str | None]:
+    def read(_view: KubernetesObject, audit: Any) -> str | None:
+        values = at(opened(audit.user, "extra"), EXTRA + name)
+        if isinstance(values, list):
+            values = values[0] if values else None
+        return values if isinstance(values, str) and values else None
+
+    return read
+
+
+def _decision(_view: KubernetesObject, audit: Any) -> str | None:
+    decision = (audit.annotations or {}).get(DECISION)
+    if decision:
+        return str(decision)
+    return "forbid" if audit.responseStatus.code == 403 else None
+
+
+_PARTS: dict[str, Callable[[KubernetesObject, Any], Any]] = {
+    "object": _object,
+    "pod_spec": _pod_spec,
+    "containers": _containers,
+    "images": _images,
+    "rules": _members("rules", ROLES),
+    "subjects": _members("subjects", BINDINGS),
+    "command": _command,
+    "pod_name": _extra("pod-name"),
+    "pod_uid": _extra("pod-uid"),
+    "node_name": _extra("node-name"),
+    "credential_id": _extra("credential-id"),
+    "decision": _decision,
+}
+
+_BODIES = frozenset(("audit.requestObject", "audit.responseObject"))
+READ_FOR: dict[str, frozenset[str]] = {
+    **dict.fromkeys(
+        ("kubernetes.object", "kubernetes.pod_spec", "kubernetes.containers", "kubernetes.images", "kubernetes.rules", "kubernetes.subjects"), _BODIES
+    ),
+    "kubernetes.command": frozenset(("audit.requestURI", "audit.requestObject")),
+    **dict.fromkeys(("kubernetes.pod_name", "kubernetes.pod_uid", "kubernetes.node_name", "kubernetes.credential_id"), frozenset(("audit.user.extra",))),
+    "kubernetes.decision": frozenset(("audit.annotations", "audit.responseStatus.code")),
+}
+"""Derived path → what it is made of."""
