@@ -15,7 +15,7 @@ from watchkeeper_detection.index import getter
 from watchkeeper_detection.matcher import is_absent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from watchkeeper_detection.event import Event
     from watchkeeper_detection.program import Program, Rule
@@ -86,10 +86,10 @@ def blind_lines(program: Program, events: dict[str, int], seen: set[tuple[str, s
             reason = _unmet(rule, present, levels, highest) or _missing(condition, present, seen)
             if reason:
                 blind[reason].add(rule.name)
-    lines += [f"{reason}: {_names(rules)} could not fire" for reason, rules in sorted(blind.items(), key=lambda row: -len(row[1]))]
+    lines += [f"{reason}: {some_of(rules)} could not fire" for reason, rules in sorted(blind.items(), key=lambda row: -len(row[1]))]
     if elsewhere:
         absent = ", ".join(f"{kind} ({_count(len(rules))})" for kind, rules in sorted(elsewhere.items()))
-        lines.append(f"no events of these kinds: {absent}")
+        lines.append(f"there were no events of these kinds: {absent}")
     return lines
 
 
@@ -98,7 +98,7 @@ def _unmet(rule: Rule, present: Iterable[str], levels: set[str], highest: int) -
     for requirement in rule.requires:
         words = requirement.replace(",", " ").split()
         if "audit.request" in present and highest:
-            wanted = max((LEVELS.index(word) for word in words if word in LEVELS), default=0)
+            wanted = min((LEVELS.index(word) for word in words if word in LEVELS), default=0)
             if wanted > highest:
                 return f"the audit level of this log is {LEVELS[highest]}, rules ask for {LEVELS[wanted]}"
         if "cloudtrail.event" in present and DATA_EVENTS in requirement.lower() and DATA_EVENTS not in levels:
@@ -117,6 +117,7 @@ def _count(rules: int) -> str:
     return f"{rules} rule" if rules == 1 else f"{rules} rules"
 
 
-def _names(rules: set[str]) -> str:
+def some_of(rules: Collection[str]) -> str:
+    """The first names, and how many more there are."""
     some = sorted(rules)
     return ", ".join(some[:3]) + (f" and {len(some) - 3} more rules" if len(some) > 3 else "")

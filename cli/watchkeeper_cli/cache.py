@@ -33,8 +33,8 @@ def key_of(files: Iterable[tuple[str, bytes]]) -> str:
     for source in sorted(Path(watchkeeper_detection.__file__).parent.rglob("*.py")):
         status = source.stat()
         digest.update(f"{source.name} {status.st_mtime_ns} {status.st_size}\n".encode())
-    for name, content in sorted(files):
-        digest.update(f"{len(name)} {name} {len(content)}\n".encode("utf-8", "surrogateescape"))
+    for name, content in files:
+        digest.update(f"{Path(name).suffix} {len(content)}\n".encode())
         digest.update(content)
     return digest.hexdigest()
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from watchkeeper_cli.ending import USAGE, CommandError
 from watchkeeper_detection.joiner import Joiner
 from watchkeeper_detection.logs.stream import StreamReader
 from watchkeeper_detection.match import Match
@@ -43,10 +44,6 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     detections: int | None = None
 
 
-class CaseUnreadableError(Exception):
-    """A line of a case file that is no case; says the file and line."""
-
-
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a case gave. `problem` is empty when it is as expected."""
@@ -62,6 +59,12 @@ def case_file(policy_file: Path, expectation: Expectation) -> Path:
     return policy_file.with_name(f"{policy_file.stem}.{expectation}.jsonl")
 
 
+def cases_beside(policy_file: Path) -> list[tuple[Expectation, Case]]:
+    """Every case of a policy."""
+    expectations: tuple[Expectation, ...] = ("fires", "quiet")
+    return [(expectation, case) for expectation in expectations for case in read_cases(case_file(policy_file, expectation))]
+
+
 def read_cases(path: Path) -> list[Case]:
     """The file's cases; none when there is no such file."""
     if not path.exists():
@@ -72,14 +75,15 @@ def read_cases(path: Path) -> list[Case]:
             try:
                 cases.append(msgspec.json.decode(line, type=Case))
             except msgspec.DecodeError as error:
-                raise CaseUnreadableError(f"{path}:{number}: {error}") from None
+                raise CommandError(f"{path}:{number} is no case: {error}", USAGE) from None
     return cases
 
 
 def events_of(records: Iterable[Any], source: str | None, stream: str, reads: Any = None) -> Iterator[Event]:
     """Events of raw records. Each JSON record is a stream of its own, lines of text that stand together are one (it may begin with a header)."""
     number = 0
-    for is_text, run in groupby(records, key=lambda record: isinstance(record, str)):
+    for is_text, grouped in groupby(records, key=lambda record: isinstance(record, str)):
+        run = list(grouped)
         contents = ["".join(f"{line}\n" for line in run).encode()] if is_text else [msgspec.json.encode(record) + b"\n" for record in run]
         for content in contents:
             number += 1

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from watchkeeper_cli.ending import UNREADABLE, CommandError
+
 if TYPE_CHECKING:
     from watchkeeper_detection.event import Event
     from watchkeeper_detection.program import Program, Rule
 
-USAGE, UNREADABLE = 2, 3
 EXCEPTION_DAYS = 90
 
 
@@ -34,7 +34,7 @@ def explain(
       watchkeeper explain k8s-pod-exec/exec-in-pod --event audit.log:17
       watchkeeper explain k8s-pod-exec --event audit.log:17 --except > exceptions/debugging.yaml
     """
-    from watchkeeper_cli.explaining import rule_lines, verdict_lines
+    from watchkeeper_cli.explaining import advice_lines, rule_lines, verdict_lines
     from watchkeeper_cli.policy_set import program_of
 
     program = program_of(policies or [], with_library=True)
@@ -43,14 +43,15 @@ def explain(
     if exception:
         print(policy_exception(rules, events))
         return
-    for number, rule in enumerate(rules):
-        if number:
-            print()
-        if events:
+    if events:
+        for rule in rules:
             for one in events:
                 print("\n".join(verdict_lines(rule, program, one)))
-        else:
-            print("\n".join(rule_lines(rule, program)))
+        return
+    for rule in rules:
+        print("\n".join(rule_lines(rule, program)), end="\n\n")
+    for advice in dict.fromkeys("\n".join(advice_lines(rule)) for rule in rules):
+        print(advice)
 
 
 def rules_named(program: Program, name: str) -> list[Rule]:
@@ -66,7 +67,6 @@ def rules_named(program: Program, name: str) -> list[Rule]:
 
 def events_at(place: str, source: str | None) -> list[Event]:
     """The events of the record at FILE:LINE. Ends the command when there is none."""
-    from watchkeeper_cli.output.text import shown
     from watchkeeper_detection.logs.stream import StreamReader
     from watchkeeper_operator.transports import files
 
@@ -82,12 +82,10 @@ def events_at(place: str, source: str | None) -> list[Event]:
             if found:
                 return found
     except files.FileUnreadableError as error:
-        print(f"watchkeeper: can't read {shown(path)}: {shown(str(error))}", file=sys.stderr)
-        raise typer.Exit(UNREADABLE) from None
+        raise CommandError(f"can't read {path}: {error}", UNREADABLE) from None
     found += [event for event in reader.close() if event.number == wanted]
     if not found:
-        print(f"watchkeeper: {shown(path)} has no event at {wanted}", file=sys.stderr)
-        raise typer.Exit(UNREADABLE)
+        raise CommandError(f"{path} has no event at {wanted}", UNREADABLE)
     return found
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 NODE_ROOTS = frozenset({"process", "container", "pod", "node"})  # keys that never leave one node
 CONDITIONS_SHOWN = 200  # characters of one value
 ATOMS_SHOWN = 6
+CLAUSES_SHOWN = 4
+OPERATORS = {"eq": "is", "ieq": "is, in any case,", "prefix": "begins with", "suffix": "ends with", "contains": "contains", "regex": "matches"}
 HOURS = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 
 
@@ -42,9 +44,15 @@ def rule_lines(rule: Rule, program: Program) -> Iterator[str]:
     yield from _state(rule)
     yield f"  cost       {_cost(rule)}"
     yield f"  reads      {', '.join(rule.reads)}"
-    yield from (f"  needs      {requirement}" for requirement in rule.requires)
-    yield from (f"  blind to   {spot}" for spot in rule.blind_spots)
-    yield from (f"  runbook    {line}" for line in rule.runbook.splitlines())
+
+
+def advice_lines(rule: Rule) -> Iterator[str]:
+    """What the rule needs, where it is blind, and what to do when it fires: most often the same for all rules of a policy."""
+    yield from (f"needs     {requirement}" for requirement in rule.requires)
+    yield from (f"blind to  {spot}" for spot in rule.blind_spots)
+    if rule.runbook:
+        yield ""
+        yield rule.runbook.rstrip()
 
 
 def conditions(rule: Rule) -> list[tuple[str, tuple[str, ...], tree.Node | None]]:
@@ -61,7 +69,7 @@ def conditions(rule: Rule) -> list[tuple[str, tuple[str, ...], tree.Node | None]
 def _condition(title: str, condition: tree.Node | None) -> Iterator[str]:
     if condition is None:
         return
-    first, *rest = [spell(part) for part in conjuncts(condition)]
+    first, *rest = [f"({spell(part)})" if isinstance(part, tree.Or) and part is not condition else spell(part) for part in conjuncts(condition)]
     if title == "when":
         yield f"  when       {first}"
     else:
@@ -75,14 +83,21 @@ def _found_by(condition: tree.Node | None, program: Program) -> Iterator[str]:
     found = clauses(condition, program.lists) if condition is not None else ()
     if not found:
         yield "  index      none: the condition is run on every event of the kind"
-    for clause in sorted(found, key=len)[:4]:
-        tests = sorted(f"{atom.path} {atom.op} {atom.value!r}" for atom in clause)
-        more = f" or {len(tests) - ATOMS_SHOWN} more" if len(tests) > ATOMS_SHOWN else ""
-        yield f"  index      {' or '.join(tests[:ATOMS_SHOWN])}{more}"
+    for clause in sorted(found, key=len)[:CLAUSES_SHOWN]:
+        tests: dict[str, list[str]] = {}
+        for atom in sorted(clause, key=str):
+            tests.setdefault(f"{atom.path} {OPERATORS[atom.op]}", []).append(str(atom.value))
+        yield f"  index      {' or '.join(f'{test} {_some(values)}' for test, values in tests.items())}"
+
+
+def _some(values: list[str]) -> str:
+    more = f" or {len(values) - ATOMS_SHOWN} more" if len(values) > ATOMS_SHOWN else ""
+    return " | ".join(values[:ATOMS_SHOWN]) + more
 
 
 def _state(rule: Rule) -> Iterator[str]:
-    what, keys = "", ()
+    what = ""
+    keys: tuple[tree.Node, ...] = ()
     if rule.threshold:
         distinct = f" different {spell(rule.threshold.distinct)}" if rule.threshold.distinct is not None else ""
         what, keys = f"{rule.threshold.count}{distinct} within {_duration(rule.threshold.within_ns)}", rule.threshold.by

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import typer
 
-from watchkeeper_cli.blind_spots import blind_lines
+from watchkeeper_cli.blind_spots import blind_lines, some_of
+from watchkeeper_cli.ending import FAILED, INTERRUPTED, SUCCEEDED, UNREADABLE, USAGE, CommandError
 from watchkeeper_cli.match_store import MatchStore
 from watchkeeper_cli.output.summary import Tally, print_summary
 from watchkeeper_cli.output.text import plural, shown
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from watchkeeper_detection.detection import Detection
     from watchkeeper_detection.program import Program
 
-JUDGED, FAILED, USAGE, UNREADABLE, INTERRUPTED = 0, 1, 2, 3, 130
 CLOSE_EVERY = 10_000  # matches between two looks for windows that can't fill any more
 
 
@@ -73,7 +73,9 @@ class Judgement:
         else:
             self.tally.events += result.events
             self.tally.read_bytes += result.read_bytes
-            self._write(result.detections)
+            if result.detections:
+                self._write(result.detections)
+                self._writer.flush()
             self._matches.add(result.matches)
             for rejected in result.rejected:
                 self.tally.reject(rejected)
@@ -116,9 +118,9 @@ class Judgement:
         reasons: dict[str, list[str]] = {}
         for rule, reason in self.joiner.blind().items():
             reasons.setdefault(reason, []).append(rule)
-        lines = [
-            f"{reason}: {', '.join(sorted(rules)[:3])}{f' and {len(rules) - 3} more rules' if len(rules) > 3 else ''}" for reason, rules in reasons.items()
-        ]
+        lines = [f"{reason}: {some_of(rules)}" for reason, rules in reasons.items()]
+        if self.joiner.first_seen == "blind" and lines:
+            lines[0] += " (--learn makes a baseline, --baseline reads it)"
         return [*lines, *blind_lines(self.program, self.counts.events, self.counts.seen, self.counts.levels)]
 
 
@@ -133,6 +135,7 @@ def judge_logs(request: Request) -> int:
         read_baseline(judgement.joiner, request.baseline)
     for path, reason in found.unreadable:
         judgement.take(Unreadable(path, reason))
+    judgement.tally.files = len(found.files)
     progress = Progress(found.total_bytes)
     setup = Setup(program, request.source, request.since_ns, request.until_ns)
     here = PartJudge(setup) if request.jobs == 1 else None
@@ -187,8 +190,7 @@ def read_baseline(joiner: Joiner, path: Path) -> None:
     try:
         joiner.restore(path.read_bytes())
     except (OSError, ValueError) as error:
-        print(f"watchkeeper: can't read the baseline {shown(str(path))}: {shown(str(error))}", file=sys.stderr)
-        raise typer.Exit(UNREADABLE) from None
+        raise CommandError(f"can't read the baseline {path}: {error}", UNREADABLE) from None
 
 
 def write_baseline(joiner: Joiner, path: Path) -> None:
@@ -199,8 +201,7 @@ def write_baseline(joiner: Joiner, path: Path) -> None:
             file.write(joiner.snapshot())
         Path(file.name).replace(path)
     except OSError as error:
-        print(f"watchkeeper: can't write the baseline {shown(str(path))}: {error.strerror}", file=sys.stderr)
-        raise typer.Exit(USAGE) from None
+        raise CommandError(f"can't write the baseline {path}: {error.strerror}", USAGE) from None
     print(f"Learned what is usual for {plural(len(joiner.states), 'rule')}: {shown(str(path))}. Judge with --baseline {shown(str(path))}.")
 
 
@@ -211,4 +212,4 @@ def status_of(tally: Tally, fail_on: str | None) -> int:
         return UNREADABLE
     if fail_on and any(count for severity, count in tally.detections.items() if severity <= fail_on):
         return FAILED
-    return JUDGED
+    return SUCCEEDED

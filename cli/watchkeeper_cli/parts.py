@@ -6,10 +6,10 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import msgspec
-from watchkeeper_detection.logs.stream import StreamReader
 
 from watchkeeper_cli.blind_spots import LOOKED_AT_FIRST, SAMPLE, Presence
 from watchkeeper_detection.detection import Detection
+from watchkeeper_detection.logs.stream import StreamReader
 from watchkeeper_detection.match import Match
 from watchkeeper_detection.matcher import Matcher
 from watchkeeper_detection.program import Program
@@ -87,6 +87,18 @@ class Counts(msgspec.Struct):
         self.levels = self.levels | other.levels
 
 
+def _renumbered(events: Iterator[Event], part: Part) -> Iterator[Event]:
+    """The events with the line numbers and offsets of the whole file."""
+    return events if part.start == 0 else _shifted(events, part.number - 1, part.start)
+
+
+def _shifted(events: Iterator[Event], lines: int, offset: int) -> Iterator[Event]:
+    for event in events:
+        event.number += lines
+        event.offset += offset
+        yield event
+
+
 class PartJudge:
     """Judges parts with one matcher, and counts."""
 
@@ -100,13 +112,13 @@ class PartJudge:
         self._reads = {root: frozenset(paths) for root, paths in reads.items()}
 
     def judge(self, part: Part) -> Iterator[Batch | Unreadable]:
-        reader = StreamReader(part.path, source=self._setup.source, reads=self._reads, number=part.number, offset=part.start)
+        reader = StreamReader(part.path, source=self._setup.source, reads=self._reads)
         try:
             for chunk in files.chunks(part.path, start=part.start, end=part.end):
-                yield self._batch(reader.feed(chunk.data), chunk.read_bytes)
+                yield self._batch(_renumbered(reader.feed(chunk.data), part), chunk.read_bytes)
         except files.FileUnreadableError as error:
             yield Unreadable(part.path, str(error))
-        yield self._batch(reader.close(), 0)
+        yield self._batch(_renumbered(reader.close(), part), 0)
 
     def _batch(self, events: Iterable[Event], read_bytes: int) -> Batch:
         batch = Batch([], [], [], 0, read_bytes)

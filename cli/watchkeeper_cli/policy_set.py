@@ -8,33 +8,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from watchkeeper_cli import cache
+from watchkeeper_cli.ending import USAGE, CommandError
 from watchkeeper_cli.output.text import plural, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from watchkeeper_detection.policy.errors import PolicyError
-    from watchkeeper_detection.policy.policy_exception import PolicyException
-    from watchkeeper_detection.policy.policy_list import PolicyList
-    from watchkeeper_detection.policy.runtime_policy import RuntimePolicy
+    from watchkeeper_detection.policy_loading import Document
     from watchkeeper_detection.program import Program
 
 SUFFIXES = (".yaml", ".yml", ".json")
-USAGE = 2
 
 
 @dataclass(slots=True)
 class PolicySet:
-    """What a set of files holds, and everything that is wrong with them. `files` names the file of each policy."""
+    """What a set of files holds, and everything that is wrong with how it is written."""
 
-    policies: list[RuntimePolicy] = field(default_factory=list)
-    exceptions: list[PolicyException] = field(default_factory=list)
-    lists: list[PolicyList] = field(default_factory=list)
+    documents: list[Document] = field(default_factory=list)
     errors: list[PolicyError] = field(default_factory=list)
-    files: dict[str, str] = field(default_factory=dict)
 
 
 def library() -> Path:
@@ -48,13 +41,14 @@ def read_files(roots: Iterable[Path]) -> list[tuple[str, bytes]]:
     files: list[tuple[str, bytes]] = []
     for root in roots:
         try:
+            if root.suffix == ".jsonl":  # cases, swept up by a shell's wildcard
+                continue
             found = [root] if root.is_file() else sorted(path for path in root.rglob("*") if path.suffix in SUFFIXES and path.is_file())
             if not root.exists():
                 raise FileNotFoundError(2, os.strerror(2), str(root))
-            files += [(str(path), path.read_bytes()) for path in found]
+            files += [(os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path), path.read_bytes()) for path in found]
         except OSError as error:
-            print(f"watchkeeper: can't read policies from {shown(str(error.filename or root))}: {error.strerror}", file=sys.stderr)
-            raise typer.Exit(USAGE) from None
+            raise CommandError(f"can't read policies from {error.filename or root}: {error.strerror}", USAGE) from None
     return files
 
 
@@ -63,33 +57,14 @@ def roots_of(folders: Sequence[Path], *, with_library: bool) -> list[Path]:
 
 
 def load_set(files: Iterable[tuple[str, bytes]]) -> PolicySet:
-    """Read the objects of the files. A list or exception of a later file replaces one of the same name; two policies of one name are an error."""
-    from watchkeeper_detection.policy import PolicyError, PolicyException, PolicyList, RuntimePolicy
+    """The objects of the files, in their order."""
     from watchkeeper_detection.policy_loading import load_policies
 
     found = PolicySet()
-    lists: dict[tuple[str, str], PolicyList] = {}
-    exceptions: dict[tuple[str, str], PolicyException] = {}
     for name, content in files:
-        documents, errors = load_policies(content, name)
-        found.errors += errors
-        for document in documents:
-            match document.object:
-                case RuntimePolicy() as policy:
-                    if policy.metadata.name in found.files:
-                        found.errors.append(
-                            PolicyError(
-                                policy.metadata.name, "", "metadata.name", f"is also the name of the policy in {found.files[policy.metadata.name]}", None, name
-                            )
-                        )
-                        continue
-                    found.files[policy.metadata.name] = name
-                    found.policies.append(policy)
-                case PolicyList() as values:
-                    lists[values.metadata.namespace, values.metadata.name] = values
-                case PolicyException() as exception:
-                    exceptions[exception.metadata.namespace, exception.metadata.name] = exception
-    found.lists, found.exceptions = list(lists.values()), list(exceptions.values())
+        loaded = load_policies(content, name)
+        found.documents += loaded.documents
+        found.errors += loaded.errors
     return found
 
 
@@ -102,12 +77,12 @@ def program_of(folders: Sequence[Path], *, with_library: bool) -> Program:
         from watchkeeper_detection.checking import check_policies
 
         loaded = load_set(files)
-        program, errors = check_policies(loaded.policies, loaded.exceptions, loaded.lists)
-        refuse([*loaded.errors, *errors])
+        checked = check_policies(loaded.documents)
+        refuse([*loaded.errors, *checked.errors])
+        program = checked.program
         cache.store(key, program)
     if not program.rules:
-        print("watchkeeper: no rules are in force: name a folder of policies with --policies, or leave out --no-library", file=sys.stderr)
-        raise typer.Exit(USAGE)
+        raise CommandError("no rules are in force: name a folder of policies with --policies, or leave out --no-library", USAGE)
     return program
 
 
@@ -117,8 +92,7 @@ def refuse(errors: Sequence[PolicyError]) -> None:
         return
     for error in errors:
         print(shown(str(error)), file=sys.stderr)
-    print(f"watchkeeper: {plural(len(errors), 'error')} in the policies; nothing was judged", file=sys.stderr)
-    raise typer.Exit(USAGE)
+    raise CommandError(f"{plural(len(errors), 'error')} in the policies; nothing was judged", USAGE)
 
 
 def library_program() -> Program:

@@ -1,4 +1,4 @@
-"""`watchkeeper test`: do the policies fire and stay quiet as their cases say?"""  # noqa: A005 (the subcommand's name)
+"""`watchkeeper test`: do the policies fire and stay quiet as their cases say?"""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from watchkeeper_cli.ending import FAILED, USAGE, CommandError
+
 if TYPE_CHECKING:
     from watchkeeper_cli.cases import CaseJudge, Outcome
     from watchkeeper_cli.policy_set import PolicySet
     from watchkeeper_detection.program import Program
 
-FAILED, USAGE = 1, 2
 
-
-def test(
-    paths: Annotated[list[Path] | None, typer.Argument(metavar="[PATHS]...", help="Policies: files or folders. The shipped library when not given.", show_default=False)] = None,
+def run_policies(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="[PATHS]...", help="Policies: files or folders. The shipped library when not given.", show_default=False)
+    ] = None,
 ) -> None:
     """Run the cases of policies: raw records that must fire, and near misses that must not.
 
@@ -32,14 +34,14 @@ def test(
     A case may also name "source" (else the log type is recognised), "learned" (records of a first-seen rule's baseline)
     and "detections" (their exact number). Each failure says what was expected and why it came out differently.
     """
-    from watchkeeper_cli.policy_set import library, load_set, read_files, refuse
+    from watchkeeper_cli.policy_set import PolicySet, library, load_set, read_files, refuse
     from watchkeeper_detection.checking import check_policies
 
     tested = load_set(read_files(paths or [library()]))
-    lists = {(one.metadata.namespace, one.metadata.name): one for one in [*load_set(read_files([library() / "lists"])).lists, *tested.lists]}
-    program, errors = check_policies(tested.policies, (), list(lists.values()))
-    refuse([*tested.errors, *errors])
-    ran, failures, without = run_cases(tested, program)
+    shipped = load_set(read_files([library() / "lists"])) if paths else PolicySet()
+    checked = check_policies([*shipped.documents, *tested.documents])
+    refuse([*tested.errors, *checked.errors])
+    ran, failures, without = run_cases(tested, checked.program)
     for failure in failures:
         print_failure(*failure)
     if without:
@@ -48,33 +50,25 @@ def test(
     if failures:
         raise typer.Exit(FAILED)
     if not ran:
-        print("watchkeeper: no cases were found", file=sys.stderr)
-        raise typer.Exit(USAGE)
+        raise CommandError("no cases were found", USAGE)
 
 
 def run_cases(tested: PolicySet, program: Program) -> tuple[int, list[tuple[CaseJudge, Outcome]], list[str]]:
     """How many cases ran, those that failed, and the policies that have none."""
     import msgspec
 
-    from watchkeeper_cli.cases import CaseJudge, CaseUnreadableError, Expectation, case_file, read_cases
+    from watchkeeper_cli.cases import CaseJudge, cases_beside
+    from watchkeeper_detection.policy import RuntimePolicy
 
     ran, failures, without = 0, [], []
-    expectations: tuple[Expectation, ...] = ("fires", "quiet")
-    for name, file in sorted(tested.files.items()):
+    files = {document.object.name: document.place.file for document in tested.documents if isinstance(document.object, RuntimePolicy)}
+    for name, file in sorted(files.items()):
         judge = CaseJudge(msgspec.structs.replace(program, rules=tuple(rule for rule in program.rules if rule.policy == name)))
-        before = ran
-        for expectation in expectations:
-            try:
-                cases = read_cases(case_file(Path(file), expectation))
-            except CaseUnreadableError as error:
-                print(f"watchkeeper: {error}", file=sys.stderr)
-                raise typer.Exit(USAGE) from None
-            for case in cases:
-                ran += 1
-                outcome = judge.outcome(case, expectation)
-                if outcome.problem:
-                    failures.append((judge, outcome))
-        if ran == before:
+        cases = cases_beside(Path(file))
+        outcomes = [judge.outcome(case, expectation) for expectation, case in cases]
+        failures += [(judge, outcome) for outcome in outcomes if outcome.problem]
+        ran += len(cases)
+        if not cases:
             without.append(name)
     return ran, failures, without
 

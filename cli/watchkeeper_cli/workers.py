@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from watchkeeper_cli.parts import Batch, Counts, Part, PartJudge, Setup, Unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from multiprocessing.process import BaseProcess
 
 WAITING_BATCHES = 8  # per worker; a full queue makes workers wait, so that memory stays flat
@@ -43,7 +43,7 @@ def judge_in_processes(setup: Setup, parts: Iterator[Part], jobs: int) -> Iterat
             channel.close()
 
 
-def _exchange(parts: Iterator[Part], workers: list[BaseProcess], tasks: Any, results: Any) -> Iterator[Batch | Counts | Unreadable]:
+def _exchange(parts: Iterator[Part], workers: Sequence[BaseProcess], tasks: Any, results: Any) -> Iterator[Batch | Counts | Unreadable]:
     ahead = 0
     exhausted = False
     working = len(workers)

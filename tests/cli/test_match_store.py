@@ -1,6 +1,7 @@
 import random
 
 from tests.support.matches import a_match
+
 from watchkeeper_cli.match_store import MatchStore
 from watchkeeper_detection.match import Match
 

@@ -1,4 +1,5 @@
 from tests.support.detections import a_detection
+
 from watchkeeper_cli.output.table import GROUPS, Table
 
 
@@ -22,7 +23,9 @@ def test_detections_of_different_people_are_different_rows(capsys):
 
 
 def test_the_worst_come_first_then_the_most_frequent(capsys):
-    rows = printed(capsys, a_detection(severity="P3", identity="rare"), *[a_detection(severity="P3", identity="often")] * 2, a_detection(severity="P1", identity="worst"))
+    rows = printed(
+        capsys, a_detection(severity="P3", identity="rare"), *[a_detection(severity="P3", identity="often")] * 2, a_detection(severity="P1", identity="worst")
+    )
     assert [row.split()[5] for row in rows] == ["worst", "often", "rare"]
 
 

@@ -69,6 +69,9 @@ class Table:
     def rows(self) -> list[Group]:
         return sorted(self._groups.values(), key=lambda group: (group.severity, -group.count, group.first, group.policy, group.rule, group.who))
 
+    def flush(self) -> None:
+        """Nothing: rows grow until the end."""
+
     def finish(self) -> None:
         rows = self.rows()
         if not rows:

@@ -18,9 +18,11 @@ SARIF_RESULTS = 25_000  # what code hosts take of one run
 
 
 class Writer(Protocol):
-    """Takes detections one by one; `finish` prints what had to wait."""
+    """Takes detections one by one; `flush` shows what can be shown while the run lasts, `finish` prints what had to wait."""
 
     def add(self, detection: Detection) -> None: ...
+
+    def flush(self) -> None: ...
 
     def finish(self) -> None: ...
 
@@ -45,8 +47,11 @@ class LineWriter:
                 pass
         return json.dumps(msgspec.to_builtins(row), separators=(",", ":")).encode()
 
-    def finish(self) -> None:
+    def flush(self) -> None:
         sys.stdout.buffer.flush()
+
+    def finish(self) -> None:
+        self.flush()
 
 
 class DocumentWriter:
@@ -63,6 +68,9 @@ class DocumentWriter:
             self._detections.append(detection)
         else:
             self._left_out += 1
+
+    def flush(self) -> None:
+        """Nothing: the document is written at once."""
 
     def finish(self) -> None:
         print(json.dumps(msgspec.to_builtins(self._as_document(self._detections)), indent=1))

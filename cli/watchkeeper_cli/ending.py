@@ -1,0 +1,15 @@
+"""How a command ends: exit statuses, and the error that ends one."""
+
+from __future__ import annotations
+
+SUCCEEDED, FAILED, USAGE, UNREADABLE = 0, 1, 2, 3
+INTERRUPTED = 128 + 2  # what a shell reports after Ctrl-C
+BROKEN_PIPE = 128 + 13  # … and for a command whose reader left
+
+
+class CommandError(Exception):
+    """Nothing more can be done; the message is for the user."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status

@@ -1,0 +1,96 @@
+"""Kubernetes audit events as each provider delivers them: what goes in is a native event, what comes out is a raw record."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+CLUSTER = "shop-prod"
+REFUSED = 7  # google.rpc.Code PERMISSION_DENIED
+
+
+def event_list(*events: dict[str, Any]) -> dict[str, Any]:
+    """What the audit webhook posts."""
+    return {"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "metadata": {}, "items": list(events)}
+
+
+def v1beta1(event: dict[str, Any]) -> dict[str, Any]:
+    """As clusters before 1.24 could write it."""
+    return {**event, "apiVersion": "audit.k8s.io/v1beta1"}
+
+
+def eks_subscription(*events: dict[str, Any]) -> dict[str, Any]:
+    """A CloudWatch Logs subscription's message, as Kinesis or Lambda receive it."""
+    return {
+        "messageType": "DATA_MESSAGE",
+        "owner": "492817365042",
+        "logGroup": f"/aws/eks/{CLUSTER}/cluster",
+        "logStream": "kube-apiserver-audit-4c1d5a0f7f4b2a6d",
+        "subscriptionFilters": ["watchkeeper"],
+        "logEvents": [
+            {"id": f"3848472{number:049}", "timestamp": 1_773_282_600_000 + number, "message": json.dumps(event)} for number, event in enumerate(events)
+        ],
+    }
+
+
+def eks_export(event: dict[str, Any]) -> str:
+    """A line of a CloudWatch Logs export to S3."""
+    return f"{event['requestReceivedTimestamp'][:23]}Z {json.dumps(event)}"
+
+
+def aks_diagnostics(event: dict[str, Any]) -> dict[str, Any]:
+    """An AKS diagnostic record of category kube-audit."""
+    return {
+        "time": event["stageTimestamp"],
+        "resourceId": f"/SUBSCRIPTIONS/7A3C2D1E-95B4-4F0E-8F7A-1C9A6B2E4D10/RESOURCEGROUPS/SHOP/PROVIDERS/MICROSOFT.CONTAINERSERVICE/MANAGEDCLUSTERS/{CLUSTER.upper()}",
+        "operationName": "Microsoft.ContainerService/managedClusters/diagnosticLogs/Read",
+        "category": "kube-audit",
+        "properties": {
+            "log": json.dumps(event) + "\n",
+            "stream": "stdout",
+            "pod": "kube-apiserver-6c9f8d5b77-x2v4q",
+            "containerID": "b1946ac92492d2347c6235b4d2611184",
+        },
+    }
+
+
+def gke_method(event: dict[str, Any]) -> str:
+    """GKE's name of the method: `io.k8s.core.v1.pods.exec.create`."""
+    reference = event["objectRef"]
+    group = reference.get("apiGroup", "")
+    prefix = "io.k8s." + (group.removesuffix(".k8s.io").removesuffix(".authorization") if group else "core")
+    words = [prefix, reference.get("apiVersion", "v1"), reference["resource"], *([reference["subresource"]] if "subresource" in reference else [])]
+    return ".".join([*words, event["verb"]])
+
+
+def gke_entry(event: dict[str, Any]) -> dict[str, Any]:
+    """A Cloud Audit Logs entry of a GKE cluster. It has no groups, no URI, no stage and no level."""
+    reference = event["objectRef"]
+    path = [reference.get("apiGroup") or "core", reference.get("apiVersion", "v1")]
+    path += ["namespaces", reference["namespace"]] if "namespace" in reference and reference["resource"] != "namespaces" else []
+    path += [reference["resource"], *([reference["name"]] if "name" in reference else []), *([reference["subresource"]] if "subresource" in reference else [])]
+    method, code = gke_method(event), event.get("responseStatus", {}).get("code", 200)
+    refused = code in (401, 403)
+    payload: dict[str, Any] = {
+        "@type": "type.googleapis.com/google.cloud.audit.AuditLog",
+        "authenticationInfo": {"principalEmail": event["user"]["username"]},
+        "authorizationInfo": [{"granted": not refused, "permission": method, "resource": "/".join(path)}],
+        "methodName": method,
+        "requestMetadata": {"callerIp": event.get("sourceIPs", ["10.0.0.1"])[0], "callerSuppliedUserAgent": event.get("userAgent", "")},
+        "resourceName": "/".join(path),
+        "serviceName": "k8s.io",
+        "status": {"code": REFUSED, "message": event["responseStatus"].get("message", "Forbidden")} if refused else {},
+    }
+    for ours, theirs in (("requestObject", "request"), ("responseObject", "response")):
+        if ours in event:
+            payload[theirs] = {"@type": f"{path[0]}.k8s.io/{path[1]}.Object", **event[ours]}
+    return {
+        "insertId": event["auditID"],
+        "labels": event.get("annotations", {}),
+        "logName": "projects/shop-prod-4711/logs/cloudaudit.googleapis.com%2Factivity",
+        "operation": {"first": True, "id": event["auditID"], "last": True, "producer": "k8s.io"},
+        "protoPayload": payload,
+        "receiveTimestamp": event["stageTimestamp"],
+        "resource": {"type": "k8s_cluster", "labels": {"cluster_name": CLUSTER, "location": "europe-west3", "project_id": "shop-prod-4711"}},
+        "timestamp": event["requestReceivedTimestamp"],
+    }
