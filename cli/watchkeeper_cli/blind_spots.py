@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from watchkeeper_detection.cel import tree
 from watchkeeper_detection.cel.requirements import conjuncts
 from watchkeeper_detection.index import getter
-from watchkeeper_detection.matcher import is_absent
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -61,7 +62,7 @@ class Presence:
         kind = event.kind
         unseen = self._unseen.get(kind)
         if unseen:
-            found = [path for path, read in unseen.items() if not is_absent(read(event))]  # type: ignore[operator]
+            found = [path for path, read in unseen.items() if is_there(read(event))]  # type: ignore[operator]
             for path in found:
                 del unseen[path]
                 self.seen.add((kind, path))
@@ -69,6 +70,11 @@ class Presence:
             self.levels.add(event.audit.level)
         elif kind == "cloudtrail.event" and event.cloudtrail.eventCategory == "Data":
             self.levels.add(DATA_EVENTS)
+
+
+def is_there(value: object) -> bool:
+    """Whether a field's value, as the reader left it, is one: a JSON null is none."""
+    return value is not None and not (isinstance(value, msgspec.Raw) and memoryview(value) == b"null")
 
 
 def blind_lines(program: Program, events: dict[str, int], seen: set[tuple[str, str]], levels: set[str]) -> list[str]:

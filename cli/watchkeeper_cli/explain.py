@@ -35,8 +35,11 @@ def explain(
       watchkeeper explain k8s-pod-exec --event audit.log:17 --except > exceptions/debugging.yaml
     """
     from watchkeeper_cli.explaining import advice_lines, rule_lines, verdict_lines
+    from watchkeeper_cli.judging import require_source
     from watchkeeper_cli.policy_set import program_of
 
+    if source is not None:
+        require_source(source)
     program = program_of(policies or [], with_library=True)
     rules = rules_named(program, policy)
     events = events_at(event, source) if event else []

@@ -128,6 +128,8 @@ def judge_logs(request: Request) -> int:
     """Judge, print, and say how it ended."""
     if request.show_secrets and not sys.stdout.isatty():
         raise typer.BadParameter("secrets are shown on a terminal only", param_hint="--show-secrets")
+    if request.source is not None:
+        require_source(request.source)
     program = in_force(program_of(request.policies, with_library=request.with_library), request)
     found = files.find(request.paths)
     judgement = Judgement(request, program, writer_for(request.output))
@@ -157,6 +159,15 @@ def judge_logs(request: Request) -> int:
     sys.stdout.flush()
     print_summary(judgement.tally, judgement.counts, judgement.blind(), judgement.notes(), progress.seconds)
     return status_of(judgement.tally, request.fail_on)
+
+
+def require_source(source: str) -> None:
+    from watchkeeper_detection.logs.stream import provider_named
+
+    try:
+        provider_named(source)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--source") from None
 
 
 def in_force(program: Program, request: Request) -> Program:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import wraps
+from typing import TYPE_CHECKING
 
 import typer
 
 from watchkeeper_cli import coverage, explain, fields, judge, lint, test
 from watchkeeper_cli.ending import BROKEN_PIPE, CommandError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 app = typer.Typer(
     name="watchkeeper",
@@ -25,26 +30,42 @@ app = typer.Typer(
   watchkeeper fields audit.request                 what a rule may read
 """,
 )
-app.command("judge")(judge.judge)
-app.command("test")(test.run_policies)
-app.command("lint")(lint.lint)
-app.command("explain")(explain.explain)
-app.command("fields")(fields.fields)
-app.command("coverage")(coverage.coverage)
+
+
+def ending_well(command: Callable[..., None]) -> Callable[..., None]:
+    """The command, with its last error told in a line, and quiet when the reader of its output leaves (`| head`)."""
+
+    @wraps(command)
+    def run(**options: object) -> None:
+        try:
+            command(**options)
+            sys.stdout.flush()
+        except CommandError as error:
+            from watchkeeper_cli.output.text import shown
+
+            print(f"watchkeeper: {shown(str(error))}", file=sys.stderr)
+            raise typer.Exit(error.status) from None
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(BROKEN_PIPE) from None
+
+    return run
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "judge": judge.judge,
+    "test": test.run_policies,
+    "lint": lint.lint,
+    "explain": explain.explain,
+    "fields": fields.fields,
+    "coverage": coverage.coverage,
+}
+for name, command in COMMANDS.items():
+    app.command(name)(ending_well(command))
 
 
 def main() -> None:
-    """Run the command; a reader that leaves (`| head`) ends it quietly."""
-    try:
-        app()
-    except CommandError as error:
-        from watchkeeper_cli.output.text import shown
-
-        print(f"watchkeeper: {shown(str(error))}", file=sys.stderr)
-        sys.exit(error.status)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(BROKEN_PIPE)
+    app()
 
 
 if __name__ == "__main__":
