@@ -68,10 +68,11 @@ class Checker(Names, Macros):
     def _map(self, at: MapText) -> Typed:
         pairs = [(self.infer(key), self.infer(value)) for key, value in at.entries]
         key = self.unifier.joined([kind for (_, kind), _ in pairs])
-        kind = map_of(key, self.unifier.joined([kind for _, (_, kind) in pairs]))
         for (written, _), ((_, each), _) in zip(at.entries, pairs, strict=True):
             if self.unifier.final(each).name not in ("bool", "int", "uint", "string", "dyn"):
+                key = DYN  # a map's type must not double what it is made of
                 self.refuse(f"a map's key can't be {self.unifier.final(each)}", written)
+        kind = map_of(key, self.unifier.joined([kind for _, (_, kind) in pairs]))
         return MapOf(entries=tuple((key_node, value_node) for (key_node, _), (value_node, _) in pairs), **self.place(at, kind)), kind
 
     def _called(self, at: Called) -> Typed:
@@ -168,6 +169,7 @@ class Checker(Names, Macros):
         nodes = tuple(node for node, _ in arguments)
         if self._compared_with_null(name, nodes, at):
             return Call(function=name, arguments=nodes, **self.place(at, BOOL)), BOOL
+        self.require_scalars(arguments, at)
         result = self._result(signatures()[name], kinds)
         if result is None:
             self._no_overload(name, shown, kinds, at)
@@ -177,6 +179,13 @@ class Checker(Names, Macros):
         if wrong is not None:
             self.refuse(wrong, at)
         return node, result
+
+    def require_scalars(self, arguments: list[Typed], at: Parsed) -> None:
+        for node, kind in arguments:
+            if isinstance(node, Field) and node.step and self.unifier.final(kind).name in ("list", "map"):
+                self.refuse(
+                    f"of an earlier step only single values are kept, {node.step}.{node.path} is {kind}", at, "ask about it in that step's own condition"
+                )
 
     def _result(self, overloads: tuple[Overload, ...], kinds: list[Type]) -> Type | None:
         """The type of the first overload that fits; dynamic when several fit and differ."""

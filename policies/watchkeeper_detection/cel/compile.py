@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from watchkeeper_detection.cel import code, functions
 from watchkeeper_detection.cel.errors import CelError, CelErrors
-from watchkeeper_detection.cel.paths import is_open, path_text
+from watchkeeper_detection.cel.paths import captured_key, is_open
 from watchkeeper_detection.cel.rails import Rails
 from watchkeeper_detection.cel.spelling import spell
 from watchkeeper_detection.cel.tree import And, Field, Node, Not, Or, Variable
@@ -47,15 +47,16 @@ class EventRails(Rails):
 
 
 class CapturedRails(Rails):
-    """Reads a mapping of captured scalars: `c.get("audit.user.username")`."""
+    """Reads a mapping of captured scalars: `c.get("audit.user.username")`. A list is none: what asks for one fails."""
+
+    plain_types = Rails.plain_types - {"list(string)"}
 
     def is_plain(self, node: Field) -> bool:
         del node
         return True
 
     def plain_field(self, node: Field) -> ast.expr:
-        path = path_text(node.path, node.words)
-        return self._captured(f"{node.step}.{path}" if node.step else path)
+        return self._captured(captured_key(node))
 
     def opened_field(self, node: Field) -> ast.expr:
         return self.plain_field(node)

@@ -26,6 +26,7 @@ class Fast:
     """The part of the compiler that avoids calls. `plain` expressions give the Python value, None where it is absent."""
 
     plain_locals: set[str]
+    plain_types = _PLAIN_TYPES
 
     if TYPE_CHECKING:
 
@@ -43,7 +44,7 @@ class Fast:
         match node:
             case Constant(value=value, type=kind) if kind in _PLAIN_TYPES:
                 return code.constant(value)
-            case Field(type=kind) if kind in _PLAIN_TYPES and self.is_plain(node):
+            case Field(type=kind) if kind in self.plain_types and self.is_plain(node):
                 return self.plain_field(node)
             case Local(name=name) if name in self.plain_locals:
                 return self.local(name)

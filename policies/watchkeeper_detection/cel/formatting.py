@@ -7,7 +7,7 @@ import re
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import TYPE_CHECKING
 
-from watchkeeper_detection.cel import network, times
+from watchkeeper_detection.cel import network
 from watchkeeper_detection.cel.strings import MADE_AT_MOST, a_string
 from watchkeeper_detection.cel.values import CIDR, IP, CelType, Duration, Failed, Map, Timestamp
 
@@ -44,10 +44,8 @@ def to_string(value: object) -> object:
                 return value.decode()
             except UnicodeDecodeError:
                 raise Failed("the bytes are not UTF-8") from None
-        case Timestamp():
-            return times.timestamp_text(value)
-        case Duration():
-            return times.duration_text(value)
+        case Timestamp() | Duration():
+            return str(value)
         case IP():
             return network.ip_text(value)
         case CIDR():

@@ -34,7 +34,10 @@ class Test(msgspec.Struct, frozen=True):
 
 
 class KernelFilter(msgspec.Struct, frozen=True):
-    """An event passes when all tests of an alternative hold. An alternative without tests lets everything pass, no alternative nothing."""
+    """An event passes when all tests of an alternative hold. An alternative without tests lets everything pass, no alternative nothing.
+
+    A test of a field that the event does not have fails, denied or not.
+    """
 
     alternatives: tuple[tuple[Test, ...], ...]
     complete: bool

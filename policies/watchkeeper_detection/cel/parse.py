@@ -222,7 +222,8 @@ class _Builder:
             case "member_dot":
                 name = cast("Token", children[1])
                 operand = self._child(children[0])
-                return Selected(*self._place(name, (operand,)), operand, name.strip("`"))
+                line, column, depth, _ = self._place(name, (operand,))
+                return Selected(line, column, depth, operand.count, operand, name.strip("`"))  # a path counts once, however long
             case "member_dot_arg":
                 name = cast("Token", children[1])
                 return self._call(name, str(name), self._parts(tree, 2), self._child(children[0]))

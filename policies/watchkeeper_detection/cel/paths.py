@@ -19,6 +19,11 @@ def path_text(path: str, words: tuple[str | int, ...]) -> str:
     return path + "".join(f"[{word}]" if isinstance(word, int) else f".{word}" if _NAME.fullmatch(word) else f'["{word}"]' for word in words)
 
 
+def captured_key(node: Field) -> str:
+    """Key under which a field's scalar is captured: its words after points, behind the step's name where it is an earlier one's."""
+    return ".".join((*((node.step,) if node.step else ()), node.path, *map(str, node.words)))
+
+
 def is_open(path: str) -> bool:
     """Whether anything may be named below this field of the vocabulary."""
     row = fields()[path]

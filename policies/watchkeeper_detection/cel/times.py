@@ -61,20 +61,6 @@ def read_duration(text: str) -> Duration:
     return duration_of(-total if text.startswith("-") else total)
 
 
-def timestamp_text(time: Timestamp) -> str:
-    whole = _EPOCH + timedelta(seconds=time.ns // NANOSECONDS)
-    return whole.strftime(f"{whole.year:04d}-%m-%dT%H:%M:%S") + _fraction(time.ns % NANOSECONDS) + "Z"
-
-
-def duration_text(duration: Duration) -> str:
-    sign, ns = ("-", -duration.ns) if duration.ns < 0 else ("", duration.ns)
-    return f"{sign}{ns // NANOSECONDS}{_fraction(ns % NANOSECONDS)}s"
-
-
-def _fraction(ns: int) -> str:
-    return f".{ns:09d}".rstrip("0") if ns else ""
-
-
 @lru_cache(maxsize=256)
 def _zone(name: str) -> tzinfo:
     found = _OFFSET.fullmatch(name)

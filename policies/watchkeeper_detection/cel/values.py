@@ -7,6 +7,7 @@ string str · int int · uint UInt · double float · bool bool · bytes bytes �
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ UINT_MAX: Final = 2**64 - 1
 NANOSECONDS: Final = 1_000_000_000
 TIMESTAMP_MIN: Final = -62_135_596_800 * NANOSECONDS  # 0001-01-01T00:00:00Z
 TIMESTAMP_MAX: Final = 253_402_300_800 * NANOSECONDS - 1  # 9999-12-31T23:59:59.999999999Z
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 DURATION_MAX: Final = 315_576_000_000 * NANOSECONDS  # google.protobuf.Duration: ±10,000 years
 
 
@@ -55,14 +57,28 @@ class UInt(int):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Timestamp:
-    """Nanoseconds since the epoch, UTC."""
+    """Nanoseconds since the epoch, UTC; as text RFC 3339, which `times.read_timestamp` reads again."""
 
     ns: int
+
+    def __str__(self) -> str:
+        whole = _EPOCH + timedelta(seconds=self.ns // NANOSECONDS)
+        return whole.strftime(f"{whole.year:04d}-%m-%dT%H:%M:%S") + _fraction(self.ns % NANOSECONDS) + "Z"
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Duration:
+    """Nanoseconds; as text in seconds, `-1.5s`."""
+
     ns: int
+
+    def __str__(self) -> str:
+        sign, ns = ("-", -self.ns) if self.ns < 0 else ("", self.ns)
+        return f"{sign}{ns // NANOSECONDS}{_fraction(ns % NANOSECONDS)}s"
+
+
+def _fraction(ns: int) -> str:
+    return f".{ns:09d}".rstrip("0") if ns else ""
 
 
 @dataclass(frozen=True, slots=True)
