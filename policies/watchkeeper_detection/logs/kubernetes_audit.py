@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from watchkeeper_detection import subject
 from watchkeeper_detection.event import Event
-from watchkeeper_detection.logs.kubernetes_object import READ_FOR, KubernetesObject, at
+from watchkeeper_detection.logs.kubernetes_object import READ_FOR, KubernetesObject
 from watchkeeper_detection.logs.kubernetes_shapes import aks_category, from_aks, from_gke, is_gke
 from watchkeeper_detection.logs.provider import Provider, RecordPlace, TypedPath, common_fills, time_ns
-from watchkeeper_detection.logs.records import build
+from watchkeeper_detection.logs.records import build, with_fallback_time
 from watchkeeper_detection.record_types import record_type
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ NEEDED = frozenset(
     )
 )
 """What the fills below read."""
+NOTHING: frozenset[str] = frozenset()
 
 SERVICE_ACCOUNT = "system:serviceaccount:"
 NODE = "system:node:"
@@ -46,7 +47,7 @@ NODE = "system:node:"
 
 def _observed_at(event: Event) -> int:
     audit = event.audit
-    return time_ns(audit.requestReceivedTimestamp or audit.stageTimestamp)
+    return time_ns(audit.requestReceivedTimestamp or audit.stageTimestamp or audit.fallback_time)
 
 
 def identity_type(username: str | None) -> subject.IdentityType:
@@ -126,41 +127,54 @@ class AuditEvent(Event):
     source = SOURCE
     fills = {**FILLS, "offset": lambda event: event.run.offset_of(event.number)}  # noqa: RUF012 (never written to)
 
-    def __init__(self, audit: Any, stream: str, number: int, run: Run) -> None:
-        self.audit = audit
-        self.stream = stream
-        self.number = number
-        self.run = run
+    audit: Any
+    run: Run
 
 
-def _typed_event(audit: Any, stream: str, number: int, run: Run) -> Event | None:
-    if audit.stage is None or audit.verb is None or (audit.requestReceivedTimestamp is None and audit.stageTimestamp is None):
-        return None
-    return AuditEvent(audit, stream, number, run)
+_new = object.__new__  # half the time of a constructor written in Python
+
+
+def _typed_events(records: list[Any], stream: str, number: int, run: Run) -> list[Event | None]:
+    made: list[Event | None] = []
+    for audit in records:
+        if audit.verb is None or (audit.stage is None and audit.objectRef.resource is None and audit.requestURI is None):
+            made.append(None)
+        else:
+            event = _new(AuditEvent)
+            event.audit = audit
+            event.stream = stream
+            event.number = number
+            event.run = run
+            made.append(event)
+        number += 1
+    return made
 
 
 @cache
-def _paths(audit: frozenset[str], kubernetes: frozenset[str]) -> frozenset[str]:
-    return NEEDED.union(audit, *(READ_FOR.get(path, frozenset()) for path in kubernetes))
+def _type(audit: frozenset[str], kubernetes: frozenset[str]) -> type[msgspec.Struct]:
+    return _with_time(record_type("audit", NEEDED.union(audit, *(READ_FOR.get(path, NOTHING) for path in kubernetes))))
+
+
+@cache
+def _with_time(record: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    return with_fallback_time(record, "timestamp")  # the one time of v1alpha1, beside the others in v1beta1
 
 
 def audit_type(reads: Reads) -> type[msgspec.Struct]:
     """Struct of what is read, and of what the normalised and derived fields are made of."""
-    if reads is None:
-        return record_type("audit")
-    return record_type("audit", _paths(reads.get("audit", frozenset()), reads.get("kubernetes", frozenset())))
+    return _with_time(record_type("audit")) if reads is None else _type(reads.get("audit", NOTHING), reads.get("kubernetes", NOTHING))
 
 
 def typed_path(reads: Reads) -> TypedPath:
-    return TypedPath(audit_type(reads), _typed_event)
+    return TypedPath(audit_type(reads), _typed_events)
 
 
 def recognise(record: dict[str, Any]) -> bool:
     """An audit event of the API server, a LogEntry of GKE's API server, a diagnostic record of AKS."""
-    if isinstance(record.get("verb"), str) and (isinstance(record.get("stage"), str) or "auditID" in record):
+    if "verb" in record and any(record.get(name) is not None for name in ("stage", "objectRef", "requestURI", "auditID")):
         return True
-    if record.get("kind") == "Event" and "involvedObject" not in record and "regarding" not in record:
-        return str(record.get("apiVersion", "")).startswith("audit.k8s.io/") or ("verb" in record and ("objectRef" in record or "requestURI" in record))
+    if record.get("kind") == "Event" and str(record.get("apiVersion", "")).startswith("audit.k8s.io/"):
+        return True
     return is_gke(record) or aks_category(record) is not None
 
 
@@ -170,8 +184,6 @@ def events(record: dict[str, Any], place: RecordPlace, reads: Reads) -> Iterable
         source, record = GKE_SOURCE, from_gke(record)
     elif aks_category(record) is not None:
         source, record = AKS_SOURCE, from_aks(record)
-    if not record.get("requestReceivedTimestamp") and not record.get("stageTimestamp"):
-        record = {**record, "requestReceivedTimestamp": record.get("timestamp") or at(record, "metadata", "creationTimestamp")}
     event = Event(KIND, source, place.stream, place.number, place.offset, FILLS)
     event.__dict__["audit"] = build(audit_type(reads), record)
     return (event,)

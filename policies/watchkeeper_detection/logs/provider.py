@@ -37,14 +37,15 @@ class TypedPath:
     """Decodes a hot format's records straight into the object of its root.
 
     record  struct of what is read
-    event   makes an event of one such object, its stream, number and the run that it came in (which knows its offset);
-            None where the object lacks what tells this provider's records from others: the general path decides
+    events  makes events of such objects, given their stream, the first one's number and the run that they came in (which
+            knows their offsets); None for an object that lacks what tells this provider's records from others: there
+            the general path decides
     """
 
-    __slots__ = ("event", "list_decoder", "record_decoder")
+    __slots__ = ("events", "list_decoder", "record_decoder")
 
-    def __init__(self, record: type[msgspec.Struct], event: Callable[[Any, str, int, Any], Event | None]) -> None:
-        self.event = event
+    def __init__(self, record: type[msgspec.Struct], events: Callable[[list[Any], str, int, Any], list[Event | None]]) -> None:
+        self.events = events
         self.record_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(record)
         self.list_decoder: msgspec.json.Decoder[list[Any]] = msgspec.json.Decoder(list[record])  # type: ignore[valid-type]
 

@@ -57,6 +57,11 @@ def as_text_map(value: Any) -> dict[str, str] | None:
     return {key: text for key, one in value.items() if (text := as_text(one)) is not None} if isinstance(value, dict) else None
 
 
+def with_fallback_time(struct: type[msgspec.Struct], key: str) -> type[msgspec.Struct]:
+    """`struct` with one more text, `fallback_time`: another name for the time in old or converted records."""
+    return msgspec.defstruct(struct.__name__, [("fallback_time", str | None, None)], bases=(struct,), rename={"fallback_time": key}, gc=False)
+
+
 _READERS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
     (str | None, as_text),
     (int | None, as_int),

@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 
 RECORD_BYTES = 16 << 20  # a longer record is rejected
 LINES_BYTES = 64 << 10  # a run of lines is cut here: what one wrong line makes us decode twice
-ELEMENTS_BYTES = 128 << 10
+ELEMENTS_BYTES = 96 << 10
+SLICE_BYTES = 256 << 10  # a larger chunk is taken in slices: fresh memory for large buffers costs more than copying
 STEP_BYTES = 64 << 10  # documents are looked at again when this much has come, so that small chunks don't cost a look each
 HEAD_BYTES = 512  # enough to see which kind of value begins
 KEY_BYTES = 4096
+TAIL_BYTES = 8 << 10
 SEPARATORS = 8
 SEPARATOR_BYTES = 200
 EXCERPT_BYTES = 2000
@@ -70,10 +72,26 @@ class Splitter:
         self._pieces_until = 0  # offset up to which separators alone part the records: brackets there don't match
 
     def feed(self, chunk: bytes) -> Iterator[Split]:
-        self._parts.append(chunk)
-        self._waiting += len(chunk)
-        if self._is_enough(chunk):
+        for start in range(0, len(chunk), SLICE_BYTES):
+            if self._state == self._lines:
+                yield from self._feed_lines(chunk, start)
+                return
+            self._parts.append(chunk[start : start + SLICE_BYTES])
+            self._waiting += len(self._parts[-1])
+            if self._is_enough(self._parts[-1]):
+                yield from self._run(False)
+
+    def _feed_lines(self, chunk: bytes, start: int) -> Iterator[Split]:
+        """Cut lines from the chunk where it lies; only the line that it begins in the middle of is put together."""
+        end = chunk.find(b"\n", start) + 1 or len(chunk)
+        self._parts.append(chunk[start:end])
+        self._waiting += end - start
+        if self._is_enough(self._parts[-1]):
             yield from self._run(False)
+            if end < len(chunk):
+                self._base += self._at - end  # nothing is left in the buffer: it ended with a whole line
+                self._buffer, self._at = chunk, end
+                yield from self._run(False)
 
     def close(self) -> Iterator[Split]:
         yield from self._run(True)
@@ -84,9 +102,10 @@ class Splitter:
         return self._state == self._begin or self._waiting >= max(STEP_BYTES, len(self._buffer) // 4)
 
     def _run(self, final: bool) -> Iterator[Split]:  # noqa: FBT001 (one of two ways that every state is called)
-        self._buffer = b"".join((self._buffer, *self._parts)) if self._buffer else b"".join(self._parts)
-        self._parts.clear()
-        self._waiting = 0
+        if self._parts:
+            self._buffer = b"".join((self._buffer, *self._parts))
+            self._parts.clear()
+            self._waiting = 0
         before = None
         while before != (self._state, self._at):
             before = (self._state, self._at)
@@ -291,11 +310,22 @@ class Splitter:
         places = [self._buffer.find(separator, start + 1) for separator in self._separators]
         return min((place for place in places if place >= 0), default=-1)
 
+    def _last_separator(self, start: int, stop: int) -> int:
+        """Place of a late separator in this window, -1 where there is none. Searching backwards is slow: the last bytes first."""
+        for first in dict.fromkeys((max(start, stop - TAIL_BYTES), start)):
+            for index, separator in enumerate(self._separators):
+                place = self._buffer.rfind(separator, first, stop)
+                if place >= 0:
+                    if index:
+                        self._separators.insert(0, self._separators.pop(index))
+                    return place
+        return -1
+
     def _guess(self, start: int) -> Elements | None:
         """A run of elements from `start`, if its end can be guessed."""
         buffer = self._buffer
         stop = min(start + ELEMENTS_BYTES, len(buffer))
-        guesses = [max((buffer.rfind(separator, start, stop) for separator in self._separators), default=-1)]
+        guesses = [self._last_separator(start, stop)]
         if stop == len(buffer):
             last = LAST_END.search(buffer, max(start, stop - LAST_END_BYTES))
             if last:
