@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 import re2
 
 from watchkeeper_detection.fields import attribute_name
+from watchkeeper_detection.vocabulary import COMMON_ROOTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -28,7 +29,16 @@ Clause = "frozenset[Atom]"
 SMALL_BRANCH = 2  # running two conditions costs less than one more probe
 DEPTH = 8
 PATTERN_MEMO = 8192  # values remembered per field; user agents and addresses repeat, an attacker's do not
+SET_MEMORY_BYTES = 256 << 20  # of the set's automaton; a set that runs out answers "no", so it gets plenty
 PATTERN_VALUE_BYTES = 4096  # a longer value is matched, but not remembered
+
+
+LAZY_ROOTS = frozenset({*COMMON_ROOTS, "kubernetes"})  # computed when first read: too dear to read for every event
+
+
+def indexable(clauses: Iterable[frozenset[Atom]]) -> tuple[frozenset[Atom], ...]:
+    """The clauses whose fields are there to be read at no cost."""
+    return tuple(clause for clause in clauses if all(atom.path.partition(".")[0] not in LAZY_ROOTS for atom in clause))
 
 
 class Placed(NamedTuple):
@@ -85,7 +95,7 @@ class Patterns(Generic[R]):
         self._by_number = [branch for _, branch in texts]
         self._set: Any = None
         if texts:
-            self._set = re2.Set.SearchSet()
+            self._set = re2.Set.SearchSet(_options())
             for pattern, _ in texts:
                 self._set.Add(pattern)
             self._set.Compile()
@@ -118,6 +128,13 @@ class Patterns(Generic[R]):
         if len(hits) <= 1:
             return hits[0] if hits else None
         return Branch(tuple(rule for branch in hits for rule in branch.rules), tuple(probe for branch in hits for probe in branch.probes))
+
+
+def _options() -> Any:
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = SET_MEMORY_BYTES
+    return options
 
 
 def pattern_of(op: str, value: str) -> str:

@@ -10,7 +10,7 @@ import msgspec
 
 from watchkeeper_detection.cel.compile import compile_captured
 from watchkeeper_detection.first_seen import FirstSeenState
-from watchkeeper_detection.matcher import make_detection, shown
+from watchkeeper_detection.matcher import make_detection, message_of, shown
 from watchkeeper_detection.sequence import SequenceState
 from watchkeeper_detection.suppress import SuppressState
 from watchkeeper_detection.threshold import ThresholdState
@@ -56,10 +56,10 @@ class RuleState:
                     return None
             message = "".join(word.text if not word.path else shown(captured.get(word.path)) for word in self.rule.message)
         elif fired.count > 1:
-            message = f"{fired.last.message} ({fired.count} {'different' if self.rule.threshold and self.rule.threshold.distinct else 'times'})"
+            message = f"{message_of(self.rule, fired.last.words)} ({fired.count} {'different' if self.rule.threshold and self.rule.threshold.distinct else 'times'})"
         if self.suppress and not self.suppress.allows(match):
             return None
-        return make_detection(self.rule, fired.matches, fired.count, message)
+        return make_detection(self.rule, fired.matches, fired.count, message=message)
 
     @property
     def parts(self) -> Iterator[tuple[str, Any]]:

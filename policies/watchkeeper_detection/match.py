@@ -31,7 +31,7 @@ class Match(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     value     value of `distinct`, or values of `of`
     suppress  values of `suppress.by`
     kept      path → value, what later steps and the message read (sequences)
-    message   rendered message (all but sequences)
+    words     values that the message shows, in its order (all but sequences)
     """
 
     rule: str
@@ -46,12 +46,11 @@ class Match(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     value: tuple[Scalar, ...] = ()
     suppress: tuple[Scalar, ...] = ()
     kept: dict[str, Scalar] = {}
-    message: str = ""
+    words: tuple[Scalar, ...] = ()
     actor: str | None = None
     identity: str | None = None
     target: str | None = None
     origin: str | None = None
-    absent: tuple[str, ...] = ()
 
     def order(self) -> tuple[int, int, str, str]:
         """Event time first; at the same instant earlier steps come first, then the provider's own id, so that the way
@@ -62,8 +61,8 @@ class Match(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
 
 def scalar(value: object) -> Scalar:
     """`value` as a scalar that a key or message may keep; None for absent, failed and empty."""
-    if isinstance(value, str):
-        return value[:SCALAR_TEXT]
+    if value.__class__ is str:
+        return value if len(value) <= SCALAR_TEXT else value[:SCALAR_TEXT]  # type: ignore[arg-type, index]
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, list | tuple):
@@ -76,4 +75,4 @@ def scalar(value: object) -> Scalar:
 
 
 def scalars(event: Event, readers: Iterable[Callable[[Event], Any]]) -> tuple[Scalar, ...]:
-    return tuple(scalar(read(event)) for read in readers)
+    return tuple([scalar(read(event)) for read in readers])

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from watchkeeper_detection.cel.compile import compile_condition, compile_value
 from watchkeeper_detection.cel.requirements import clauses
+from watchkeeper_detection.cel.tree import Field
 from watchkeeper_detection.cel.values import Failure
 from watchkeeper_detection.detection import Detection, Entity, Place, detection_id
-from watchkeeper_detection.index import Branch, Placed, build, getter
-from watchkeeper_detection.match import Match, scalar, scalars
+from watchkeeper_detection.index import Branch, Placed, build, getter, indexable
+from watchkeeper_detection.match import Match, Scalar, scalar, scalars
 from watchkeeper_detection.redact import redact
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from watchkeeper_detection.cel.tree import Node
     from watchkeeper_detection.event import Event
-    from watchkeeper_detection.program import Guard, Program, Rule, Word
+    from watchkeeper_detection.program import Guard, Program, Rule
 
 NOTHING: tuple[tuple[Detection, ...], tuple[Match, ...]] = ((), ())
 MESSAGE_VALUE = 300  # characters of one value in a message
@@ -92,10 +93,10 @@ class RuleCode:
 
     def __init__(self, rule: Rule, lists: Mapping[str, Any]) -> None:
         def values(nodes: tuple[Node, ...]) -> list[Callable[[Event], Any]]:
-            return [compile_value(node, lists) for node in nodes]
+            return [reader_of(node, lists) for node in nodes]
 
         self.guards = [(guard, compile_condition(guard.when, lists)) for guard in (*rule.unless, *rule.exceptions)] if rule.sequence is None else []
-        self.words: list[tuple[Word, Callable[[Event], Any] | None]] = [(word, compile_value(word.value, lists) if word.value is not None else None) for word in rule.message]
+        self.shown = values(tuple(word.value for word in rule.message if word.value is not None)) if rule.sequence is None else []
         self.suppress = values(rule.suppress.by) if rule.suppress else []
         self.reads = [(path, getter(path)) for path in rule.reads]
         self.steps: list[tuple[list[Callable[[Event], Any]], list[tuple[str, Callable[[Event], Any]]]]] = []
@@ -107,13 +108,26 @@ class RuleCode:
         elif rule.first_seen:
             self.keys, self.value = values(rule.first_seen.per), values(rule.first_seen.of)
         elif rule.sequence:
-            self.steps = [(values(step.by), [(path, compile_value(node, lists)) for path, node in step.keep]) for step in rule.sequence.steps]
+            self.steps = [(values(step.by), [(path, reader_of(node, lists)) for path, node in step.keep]) for step in rule.sequence.steps]
 
-    def message(self, event: Event) -> str:
-        return "".join(word.text if read is None else shown(read(event)) for word, read in self.words)
+    def shown_words(self, event: Event) -> tuple[Scalar, ...]:
+        return scalars(event, self.shown)
 
     def absent(self, event: Event) -> tuple[str, ...]:
         return tuple(path for path, read in self.reads if is_absent(read(event)))
+
+
+def reader_of(node: Node, lists: Mapping[str, Any]) -> Callable[[Event], Any]:
+    """Reads the value of a key or of a word: a closed field directly, anything else as compiled."""
+    if isinstance(node, Field) and not node.words and node.type in ("string", "int", "bool", "double", "list(string)"):
+        return getter(node.path)
+    return compile_value(node, lists)
+
+
+def message_of(rule: Rule, words: tuple[Scalar, ...]) -> str:
+    """The rule's message with these values in their places."""
+    left = iter(words)
+    return "".join(word.text if word.value is None else shown(next(left)) for word in rule.message)
 
 
 def shown(value: object) -> str:
@@ -138,7 +152,7 @@ class Matcher:
         by_kind: dict[str, list[Placed]] = {}
         for rule in program.rules:
             for unit, kinds in self._units(rule):
-                needed = clauses(unit.when, self.lists) if unit.when is not None else ()
+                needed = indexable(clauses(unit.when, self.lists)) if unit.when is not None else ()
                 for kind in kinds:
                     by_kind.setdefault(kind, []).append(Placed(unit, needed))
         for kind, placed in by_kind.items():
@@ -226,7 +240,7 @@ def provider_id(event: Event) -> str:
 
 
 def detection_of_event(rule: Rule, code: RuleCode, event: Event) -> Detection:
-    return make_detection(rule, (match_of_event(rule, code, 0, event),), 1)
+    return make_detection(rule, (match_of_event(rule, code, 0, event),), 1, absent=code.absent(event))
 
 
 def match_of_event(rule: Rule, code: RuleCode, step: int, event: Event) -> Match:
@@ -247,12 +261,11 @@ def match_of_event(rule: Rule, code: RuleCode, step: int, event: Event) -> Match
         value=scalars(event, code.value),
         suppress=scalars(event, code.suppress),
         kept=kept,
-        message="" if rule.sequence is not None else code.message(event),
+        words=code.shown_words(event),
         actor=_text(event.actor.id),
         identity=_text(event.identity.id),
         target=_text(event.target.id),
         origin=_text(event.origin.ip),
-        absent=code.absent(event),
     )
 
 
@@ -261,7 +274,7 @@ def _text(value: object) -> str | None:
     return None if text is None else str(text)
 
 
-def make_detection(rule: Rule, matches: tuple[Match, ...], count: int, message: str | None = None) -> Detection:
+def make_detection(rule: Rule, matches: tuple[Match, ...], count: int, *, message: str | None = None, absent: tuple[str, ...] = ()) -> Detection:
     """The detection that these matches of the rule make; the last one says who, what and when."""
     last = matches[-1]
     ids = tuple(match.event_id for match in matches)
@@ -275,7 +288,7 @@ def make_detection(rule: Rule, matches: tuple[Match, ...], count: int, message: 
         severity=rule.severity,
         confidence=rule.confidence,
         attack=rule.attack,
-        message=last.message if message is None else message,
+        message=message_of(rule, last.words) if message is None else message,
         source=last.source,
         places=tuple(match.place for match in matches),
         event_ids=ids,
@@ -287,7 +300,7 @@ def make_detection(rule: Rule, matches: tuple[Match, ...], count: int, message: 
         origin=last.origin,
         entities=entities_of((("actor", "actor", last.actor), ("identity", "identity", last.identity), ("target", "resource", last.target), ("origin", "address", last.origin))),
         runbook=rule.runbook,
-        absent=last.absent,
+        absent=absent,
         blind_spots=rule.blind_spots,
         revision=rule.revision,
     )

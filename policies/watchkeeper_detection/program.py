@@ -137,3 +137,9 @@ def decode(data: bytes) -> Program | None:
     except (msgspec.DecodeError, RecursionError):
         return None
     return program if program.version == (PROGRAM_VERSION, TREE_VERSION) else None
+
+
+def narrowed(program: Program, *, severity: Severity, first_seen: bool) -> Program:
+    """The program with the rules of this severity or worse only, and without first-seen rules where there is no baseline for them."""
+    rules = tuple(rule for rule in program.rules if rule.severity <= severity and (first_seen or rule.first_seen is None))
+    return msgspec.structs.replace(program, rules=rules)

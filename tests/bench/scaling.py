@@ -1,0 +1,122 @@
+"""Cost per event with 10, 100 and 1,000 rules, on the corpus's mix of events.
+
+The rules are the library's with other constants (so an event meets them as it meets the library's and almost none holds).
+At least a tenth have no equality; 50 of the thousand share the hottest key of the log. Only judging is timed: the events
+are read once, by the fields that the rules read.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import cycle, islice
+
+import msgspec
+
+from tests.bench.corpus_files import corpus_events
+from tests.bench.measure import best_of
+from watchkeeper_cli.policy_set import library_program
+from watchkeeper_detection.cel.check import Scope, check
+from watchkeeper_detection.cel.requirements import clauses
+from watchkeeper_detection.cel.tree import Call, Constant, Node
+from watchkeeper_detection.event import Event
+from watchkeeper_detection.logs.stream import StreamReader
+from watchkeeper_detection.matcher import Matcher
+from watchkeeper_detection.program import Program, Rule
+
+LOGS = {"k8s-audit": ("audit.request", "audit.objectRef.resource", "audit.verb"), "cloudtrail": ("cloudtrail.event", "cloudtrail.eventSource", "cloudtrail.eventName")}
+HOT = 50
+SIZES = (10, 100, 1000)
+TESTS = frozenset({"_==_", "_in_", "startsWith", "endsWith", "contains", "matches", "ieq", "iin", "glob"})
+PATTERNS = {
+    "audit.request": ("audit.userAgent.contains('tool-{n}')", "audit.requestURI.startsWith('/apis/group-{n}.example')", "audit.user.username.matches('^robot-{n}-[a-z]+$')"),
+    "cloudtrail.event": (
+        "cloudtrail.userAgent.contains('tool-{n}')",
+        "cloudtrail.userIdentity.arn.endsWith('/robot-{n}')",
+        "cloudtrail.userIdentity.principalId.matches('^AROA[A-Z]*{n}:')",
+    ),
+}
+
+
+def varied(node: Node, number: int) -> Node:
+    """The tree with each text that it compares to made another text."""
+    if isinstance(node, Constant):
+        return node
+
+    def below(value: object, *, tested: bool) -> object:
+        if isinstance(value, Constant):
+            return msgspec.structs.replace(value, value=f"{value.value}-{number}") if tested and isinstance(value.value, str) else value
+        if isinstance(value, msgspec.Struct):
+            return rebuilt(value, tested=tested or (isinstance(value, Call) and value.function in TESTS))
+        if isinstance(value, tuple):
+            return tuple(below(one, tested=tested) for one in value)
+        return value
+
+    def rebuilt(struct: msgspec.Struct, *, tested: bool) -> msgspec.Struct:
+        return msgspec.structs.replace(struct, **{name: below(getattr(struct, name), tested=tested) for name in struct.__struct_fields__})
+
+    return rebuilt(node, tested=isinstance(node, Call) and node.function in TESTS)  # type: ignore[return-value]
+
+
+def has_equality(rule: Rule) -> bool:
+    return any(all(atom.op == "eq" for atom in clause) for clause in clauses(rule.when, {}))
+
+
+def rules_like(library: list[Rule], kind: str, hot: tuple[str, str], events: list[Event], size: int) -> list[Rule]:
+    """`size` rules: a tenth without any equality, one in twenty on the hottest key, the rest the library's with other constants."""
+    plain = [rule for rule in library if has_equality(rule)]
+    first, second = LOGS["k8s-audit" if kind == "audit.request" else "cloudtrail"][1:]
+    scope = Scope(kinds=(kind,))
+    made: list[Rule] = []
+
+    def add(tree: Node, like: Rule) -> None:
+        number = len(made)
+        made.append(msgspec.structs.replace(like, policy=f"bench-{number}", when=tree, unless=(), state_key=str(number)))
+
+    for n in range(size * HOT // SIZES[-1]):
+        extra = PATTERNS[kind][n % 2].format(n=n) if n % 2 else PATTERNS[kind][0].format(n=n)
+        add(check(f"{first} == '{hot[0]}' && {second} == '{hot[1]}' && {extra}", scope, want="bool").tree, plain[n % len(plain)])
+    for n in range(max(size // 10, 1)):
+        add(check(PATTERNS[kind][n % 3].format(n=1000 + n), scope, want="bool").tree, plain[n % len(plain)])
+    for n, rule in enumerate(islice(cycle(plain), size - len(made))):
+        add(varied(rule.when, n // len(plain)) if n >= len(plain) else rule.when, rule)
+    return made
+
+
+def main() -> None:
+    library = library_program()
+    for log, (kind, first, second) in LOGS.items():
+        raw = corpus_events(log)
+        reader = StreamReader(log, source=log, reads=None)
+        events = [event for event in reader.feed(b"\n".join(raw) + b"\n")] + list(reader.close())
+        events = [event for event in events if event.kind == kind]
+        root = getattr(events[0], first.split(".")[0]).__class__
+        del root
+
+        def value(event: Event, path: str) -> object:
+            found: object = event
+            for word in path.split("."):
+                found = getattr(found, word)
+            return found
+
+        hot, times = Counter((value(event, first), value(event, second)) for event in events).most_common(1)[0]
+        mine = [rule for rule in library.rules if rule.kinds == (kind,) and rule.when is not None and not (rule.threshold or rule.first_seen or rule.suppress)]
+        print(f"{log}: {len(events)} events, hottest key {hot} in {times}; {len(mine)} library rules to make others from")
+        matchers = {size: Matcher(Program(rules=tuple(rules_like(mine, kind, hot, events, size)), lists=library.lists)) for size in SIZES}
+
+        def judge(matcher: Matcher, events: list[Event] = events) -> None:
+            for _ in range(5):
+                for event in events:
+                    matcher.match(event)
+
+        for matcher in matchers.values():
+            judge(matcher)
+        before = {size: matcher.statistics.candidates for size, matcher in matchers.items()}
+        best = best_of(*(lambda matcher=matcher: judge(matcher) for matcher in matchers.values()))
+        per_event = [seconds / len(events) / 5 for seconds in best]
+        for size, seconds in zip(SIZES, per_event, strict=True):
+            candidates = (matchers[size].statistics.candidates - before[size]) / (len(events) * 25)
+            print(f"  {size:5} rules: {seconds * 1e6:6.2f} µs/event, {candidates:5.2f} candidates/event, {seconds / per_event[0]:.2f} of {SIZES[0]} rules")
+
+
+if __name__ == "__main__":
+    main()
