@@ -80,7 +80,7 @@ def read_json(text: str) -> Written:
         return made
 
     try:
-        written.value = json.loads(text, object_pairs_hook=once)
+        written.value = json.loads(text, object_pairs_hook=once, parse_float=number)
     except json.JSONDecodeError as error:
         raise TextError(f"is not JSON: {error.msg}", error.lineno) from None
     except RecursionError:
@@ -246,4 +246,10 @@ def plain(text: str) -> str | int | float | bool | None:
         return text
     if INTEGER.fullmatch(digits):
         return int(re.sub(r"^([-+]?)0(?=[0-7])", r"\g<1>0o", digits), 0)
-    return float(digits) if FLOAT.fullmatch(digits) else text
+    return number(digits) if FLOAT.fullmatch(digits) else text
+
+
+def number(digits: str) -> int | float:
+    """1.0 is the whole number 1, as in JSON."""
+    value = float(digits)
+    return int(value) if value.is_integer() and abs(value) < 2**53 else value

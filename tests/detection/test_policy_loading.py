@@ -68,6 +68,11 @@ def test_json_is_read_when_the_files_name_says_so():
     assert (documents[0].object.spec.title, errors) == ("\U0001f512", [])
 
 
+def test_one_point_nought_is_a_whole_number_in_json_as_to_the_api_server():
+    text = json.dumps(a_policy(a_rule(threshold={"count": 20, "within": "5m"}))).replace("20", "2.0e1")
+    assert load_policies(text, "a.json").documents[0].object.spec.rules[0].threshold.count == 20
+
+
 def test_kustomization_files_are_passed_over():
     assert load_policies("apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nresources: [a.yaml]\n", "a.yaml") == ([], [])
 
@@ -102,7 +107,7 @@ def test_what_is_no_object_of_ours_is_named(text, reason):
         *[(word, False) for word in ("false", "no", "off", "n")],
         *[(word, None) for word in ("", "~", "null", "NULL")],
         *[("0777", 511), ("0o17", 15), ("0x1F", 31), ("0b11", 3), ("-0b1", -1), ("1_000", 1000), ("5_", 5), ("+5", 5), ("0", 0)],
-        *[("08", 8.0), ("1.", 1.0), (".5", 0.5), ("1e3", 1000.0), ("1.5", 1.5)],
+        *[("08", 8), ("1.", 1), (".5", 0.5), ("1e3", 1000), ("1.5", 1.5), ("1e300", 1e300)],
         *[(word, word) for word in ("tRue", "1:30", "2026-01-01", "2026-01-01T00:00:00Z", "1e", "a_b", "_1", "5m", "T1609", "1.2.3.4", "-", "+", ".")],
         ("9" * 41, "9" * 41),
     ],

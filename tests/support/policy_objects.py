@@ -210,6 +210,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "an exception with an empty threshold": (an_exception(when=None, override={"threshold": {}}), "threshold needs count, within or both"),
     "an exception until a day": (an_exception(until="2026-12-31"), "is not a time in UTC such as"),
     "an exception until a time elsewhere": (an_exception(until="2026-12-31T00:00:00+01:00"), "is not a time in UTC such as"),
+    "an exception until long ago": (an_exception(until="1999-12-31T23:59:59Z"), "until lies before the year 2000"),
+    "an exception until a list": (an_exception(until=["2026-12-31T00:00:00Z"]), "a list is not text"),
     "a value twice in a list": (a_list("a", "b", "a"), "'a' was there before"),
     "a list value that is a number": (a_list("a", 1), "1 is not text"),
     "a list of more values than it may have": (a_list(*(str(number) for number in range(4097))), "has 4097 entries"),

@@ -36,7 +36,7 @@ class Shape:
     format: str | None = None
 
     def check(self, text: str) -> str:
-        if re.search(r"\S", text, re.ASCII) is None:
+        if not text or (self.pattern is None and re.search(r"\S", text, re.ASCII) is None):
             raise PydanticCustomError("empty", "is empty")
         short = self.longest < 100  # the words of a short text's shape say how long it may be
         if self.pattern is not None and (short or len(text) <= self.longest) and re.fullmatch(self.pattern, text[: self.longest + 1], re.ASCII) is None:

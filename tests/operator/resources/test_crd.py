@@ -6,6 +6,7 @@ that the API server's own code agrees was seen with apiextensions-apiserver 0.34
 
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,13 +39,25 @@ def entries_are_told_apart(_validator, kind, instance, schema):
             yield jsonschema.ValidationError("repeated entry")
 
 
-def validations_hold(_validator, rules, instance, _schema):
+@cache
+def program_of(rule):
     environment = celpy.Environment()
+    return environment.program(environment.compile(rule))
+
+
+def as_cel(instance, schema):
+    made = celpy.json_to_cel(instance)
+    for name, part in schema.get("properties", {}).items():
+        if part.get("format") == "date-time" and isinstance(instance.get(name), str):
+            made[name] = celpy.celtypes.TimestampType(instance[name])
+    return made
+
+
+def validations_hold(_validator, rules, instance, schema):
     for rule in rules if isinstance(instance, dict) else []:
-        program = environment.program(environment.compile(rule["rule"]))
         try:
-            held = program.evaluate({"self": celpy.json_to_cel(instance)})
-        except celpy.CELEvalError:
+            held = program_of(rule["rule"]).evaluate({"self": as_cel(instance, schema)})
+        except (celpy.CELEvalError, ValueError):
             held = False  # the API server refuses then too; the object is wrong in other ways
         if not held:
             yield jsonschema.ValidationError(rule["message"])
