@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING, Any
 
 from watchkeeper_detection.cel import code, network, patterns, strings
-from watchkeeper_detection.cel.tree import Call, Constant, Default, Field, ListName, ListOf, Local, Node
+from watchkeeper_detection.cel.tree import Call, Constant, Default, Field, ListName, ListOf, Local, Loop, Node, walk
 from watchkeeper_detection.cel.values import Failed
 
 if TYPE_CHECKING:
@@ -158,6 +158,21 @@ class Fast:
         kept = self.temporary()
         operator = _ORDER[function][0 if expected else 1]()
         return code.both(code.is_not_none(code.kept(kept, plain)), code.compare(code.name(kept), operator, code.constant(right.value)))
+
+    def any_text(self, node: Loop, *, expected: bool) -> ast.expr | None:
+        """`[texts].exists(x, subject.contains(x))` and its like: one test of the subject against all of them."""
+        match node:
+            case Loop(macro="exists", names=(name,), predicate=Call(function=".contains" | ".startsWith" | ".endsWith" as function, arguments=(subject, Local(name=tested)))):
+                texts = self.constants(node.over, "string")
+                if texts is None or tested != name or any(isinstance(each, Local) and each.name == name for each in walk(subject)):
+                    return None
+                kept = self.temporary()
+                test = code.is_(code.call(self.known(patterns.any_of(function, texts)), code.name(kept)), value=expected)
+                plain = self.plain(subject) if subject.type == "string" else None
+                if plain is not None:
+                    return code.both(code.is_not_none(code.kept(kept, plain)), test)
+                return code.both(code.compare(code.attribute(code.kept(kept, self.value(subject)), "__class__"), ast.Is(), code.name("str")), test)
+        return None
 
     def _tested(self, node: Call, *, expected: bool) -> ast.expr | None:
         """`subject.startsWith("x")` and its like: one test of a text against what is known when compiling."""

@@ -24,7 +24,7 @@ MAX_VALUES = 64  # of one test
 Value = str | int | bool
 
 
-class Test(msgspec.Struct, frozen=True):
+class FieldTest(msgspec.Struct, frozen=True):
     """One test of one field: it equals, or starts with, one of the values; `denied` turns it round."""
 
     path: str
@@ -39,7 +39,7 @@ class KernelFilter(msgspec.Struct, frozen=True):
     A test of a field that the event does not have fails, denied or not.
     """
 
-    alternatives: tuple[tuple[Test, ...], ...]
+    alternatives: tuple[tuple[FieldTest, ...], ...]
     complete: bool
 
 
@@ -96,7 +96,7 @@ class _Building:
         self._lists = lists
         self.complete = True
 
-    def alternatives(self, node: Node, *, denied: bool) -> list[tuple[Test, ...]]:
+    def alternatives(self, node: Node, *, denied: bool) -> list[tuple[FieldTest, ...]]:
         match node:
             case Not(operand=operand):
                 return self.alternatives(operand, denied=not denied)
@@ -111,8 +111,8 @@ class _Building:
             return [()]
         return [(test,)]
 
-    def _all_of(self, operands: list[list[tuple[Test, ...]]]) -> list[tuple[Test, ...]]:
-        made: list[tuple[Test, ...]] = [()]
+    def _all_of(self, operands: list[list[tuple[FieldTest, ...]]]) -> list[tuple[FieldTest, ...]]:
+        made: list[tuple[FieldTest, ...]] = [()]
         for operand in sorted(operands, key=len):
             product = [tuple(dict.fromkeys((*one, *other))) for one in made for other in operand]
             if len(product) > MAX_ALTERNATIVES or any(len(tests) > MAX_TESTS for tests in product):
@@ -121,24 +121,24 @@ class _Building:
             made = product
         return made
 
-    def _one_of(self, operands: list[list[tuple[Test, ...]]]) -> list[tuple[Test, ...]]:
+    def _one_of(self, operands: list[list[tuple[FieldTest, ...]]]) -> list[tuple[FieldTest, ...]]:
         made = list(dict.fromkeys(tests for operand in operands for tests in operand))
         if len(made) > MAX_ALTERNATIVES:
             self.complete = False
             return [()]
         return made
 
-    def _test(self, node: Node, *, denied: bool) -> Test | None:
+    def _test(self, node: Node, *, denied: bool) -> FieldTest | None:
         match node:
             case Field(path=path):
-                return Test(path, "eq", (True,), denied=denied)
+                return FieldTest(path, "eq", (True,), denied=denied)
             case Call(function=function, arguments=(left, right)):
                 if isinstance(left, Constant):
                     left, right = right, left
                 values = self._values(right)
                 if not isinstance(left, Field) or values is None:
                     return None
-                return Test(left.path, "prefix" if function == ".startsWith" else "eq", values, denied=denied is not (function == "_!=_"))
+                return FieldTest(left.path, "prefix" if function == ".startsWith" else "eq", values, denied=denied is not (function == "_!=_"))
         return None
 
     def _values(self, node: Node) -> tuple[Value, ...] | None:

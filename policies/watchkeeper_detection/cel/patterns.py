@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import re2
 from watchkeeper_detection.cel.values import Failed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
 _OPTIONS = re2.Options()
 _OPTIONS.log_errors = False
@@ -75,3 +76,16 @@ def glob_pattern(glob: str) -> str:
 @lru_cache(maxsize=1024)
 def glob_matcher(glob: str) -> Callable[[str], bool]:
     return matcher(glob_pattern(glob))
+
+
+def any_of(function: str, texts: Collection[str]) -> Callable[[str], bool]:
+    """Whether a text contains (`.contains`), starts with or ends with one of the texts; an empty text is in every text."""
+    parts = tuple(sorted(texts))
+    if function == ".startsWith":
+        return lambda text: text.startswith(parts)
+    if function == ".endsWith":
+        return lambda text: text.endswith(parts)
+    if not parts:
+        return lambda _text: False
+    search = re.compile("|".join(map(re.escape, parts))).search  # literals only: nothing to backtrack into
+    return lambda text: search(text) is not None

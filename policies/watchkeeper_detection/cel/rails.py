@@ -10,6 +10,7 @@ import ast
 from typing import TYPE_CHECKING, Any
 
 from watchkeeper_detection.cel import code, functions, loops
+from watchkeeper_detection.cel.cost import cost
 from watchkeeper_detection.cel.errors import CelError, CelErrors
 from watchkeeper_detection.cel.fast import Fast, text_only
 from watchkeeper_detection.cel.function_table import FUNCTIONS
@@ -123,9 +124,9 @@ class Rails(Fast):
         """Truthy exactly when the node is definitely true."""
         match node:
             case And(operands=operands):
-                return code.both(*map(self.true, operands))
+                return code.both(*map(self.true, sorted(operands, key=cost)))
             case Or(operands=operands):
-                return code.either(*map(self.true, operands))
+                return code.either(*map(self.true, sorted(operands, key=cost)))
             case Not(operand=operand):
                 return self.false(operand)
         return self._decided(node, expected=True)
@@ -134,9 +135,9 @@ class Rails(Fast):
         """Truthy exactly when the node is definitely false."""
         match node:
             case And(operands=operands):
-                return code.either(*map(self.false, operands))
+                return code.either(*map(self.false, sorted(operands, key=cost)))
             case Or(operands=operands):
-                return code.both(*map(self.false, operands))
+                return code.both(*map(self.false, sorted(operands, key=cost)))
             case Not(operand=operand):
                 return self.true(operand)
         return self._decided(node, expected=False)
@@ -152,6 +153,9 @@ class Rails(Fast):
                 with_value = self.value(value)
                 return code.call(self._lambda((name,), lambda: rail(body)), with_value)
             case Loop(macro="exists" | "all", predicate=predicate) if predicate is not None:
+                texts = self.any_text(node, expected=expected)
+                if texts is not None:
+                    return texts
                 return self._quantified(node, predicate, expected=expected)
             case Present():
                 present = self._present(node)

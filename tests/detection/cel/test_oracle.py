@@ -45,7 +45,9 @@ conditions = st.recursive(
         joined("{}.filter(x, x > 2) == {}", lists, lists),
         st.sampled_from(["true", "false"]),
     ),
-    lambda inner: st.one_of(joined("({} && {})", inner, inner), joined("({} || {})", inner, inner), joined("!({})", inner), joined("({} ? {} : {})", inner, inner, inner)),
+    lambda inner: st.one_of(
+        joined("({} && {})", inner, inner), joined("({} || {})", inner, inner), joined("!({})", inner), joined("({} ? {} : {})", inner, inner, inner)
+    ),
     max_leaves=4,
 )
 

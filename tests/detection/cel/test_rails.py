@@ -19,7 +19,13 @@ OPEN_PATHS = ["audit.requestObject.a", "audit.requestObject.b", "audit.requestOb
 words = st.sampled_from([f'"{word}"' for word in WORDS])
 text_fields = st.sampled_from(TEXT_FIELDS)
 open_paths = st.sampled_from(OPEN_PATHS)
-texts = text_fields | words | text_fields.map(lambda path: f"{path}.lowerAscii()") | text_fields.map(lambda path: f'get({path}, "a")') | st.just('audit.annotations["k"]')
+texts = (
+    text_fields
+    | words
+    | text_fields.map(lambda path: f"{path}.lowerAscii()")
+    | text_fields.map(lambda path: f'get({path}, "a")')
+    | st.just('audit.annotations["k"]')
+)
 numbers = st.sampled_from(["audit.responseStatus.code", "0", "1", "200", "size(audit.user.groups)", "size(audit.verb)", "get(audit.responseStatus.code, 1)"])
 anything = open_paths | words | st.sampled_from(["dyn(1)", "true", "dyn(audit.verb)", "dyn([1, 'a'])"])
 lists_of_texts = st.lists(words, max_size=3).map(lambda each: f"[{', '.join(each)}]") | st.sampled_from(["audit.user.groups", "lists.names", "audit.sourceIPs"])
@@ -44,7 +50,13 @@ atoms = st.one_of(
     open_paths,
     st.sampled_from(["true", "false", "audit.requestObject == audit.responseObject"]),
 )
-elements = st.one_of(joined("x == {}", words), joined("x.startsWith({})", texts), joined("x.a == {}", words | st.just("1")), joined("!(x in {})", lists_of_texts), joined("{} == {}", texts, texts))
+elements = st.one_of(
+    joined("x == {}", words),
+    joined("x.startsWith({})", texts),
+    joined("x.a == {}", words | st.just("1")),
+    joined("!(x in {})", lists_of_texts),
+    joined("{} == {}", texts, texts),
+)
 conditions = st.recursive(
     atoms,
     lambda inner: st.one_of(
@@ -53,14 +65,21 @@ conditions = st.recursive(
         joined("!({})", inner),
         joined("({} ? {} : {})", inner, inner, inner),
         joined("cel.bind(y, {}, y == 'a' || {})", texts, inner),
-        joined("dyn({}).{}(x, {})", st.sampled_from(["audit.requestObject.list", "audit.requestObject.deep", "audit.user.groups"]), st.sampled_from(["all", "exists"]), elements),
+        joined(
+            "dyn({}).{}(x, {})",
+            st.sampled_from(["audit.requestObject.list", "audit.requestObject.deep", "audit.user.groups"]),
+            st.sampled_from(["all", "exists"]),
+            elements,
+        ),
         joined("audit.user.groups.{}(x, x == {} || {})", st.sampled_from(["all", "exists"]), words, inner),
     ),
     max_leaves=8,
 )
 
 scalars = st.none() | st.booleans() | st.integers(-1, 3) | st.sampled_from([*WORDS, 0.0, 1.0, 1.5])
-json_values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b", "deep", "list"]), inner, max_size=3), max_leaves=6)
+json_values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b", "deep", "list"]), inner, max_size=3), max_leaves=6
+)
 maybe_text = st.none() | st.sampled_from(WORDS)
 records = st.fixed_dictionaries(
     {},
@@ -124,7 +143,9 @@ def atom_holds(atom, record):
 
 @settings(max_examples=300, deadline=None)
 @given(conditions, records)
-@example("(audit.verb == 'a' ? audit.user.username == 'b' : audit.verb == 'b') && audit.responseStatus.code in [0, 1]", {"verb": "b", "responseStatus": {"code": 1}})
+@example(
+    "(audit.verb == 'a' ? audit.user.username == 'b' : audit.verb == 'b') && audit.responseStatus.code in [0, 1]", {"verb": "b", "responseStatus": {"code": 1}}
+)
 def test_every_clause_has_an_atom_that_holds_when_the_condition_does(text, record):
     tree = check(text, SCOPE, want="bool").tree
     if compile_condition(tree, LISTS)(an_event(record)):
@@ -142,7 +163,9 @@ def test_a_condition_holds_exactly_when_all_its_conjuncts_do(text, record):
 
 
 closed_conditions = st.recursive(
-    joined("{} {} {}", text_fields | words, st.sampled_from(["==", "!=", "<"]), text_fields | words) | joined("has({})", text_fields) | joined("audit.responseStatus.code > {}", numbers.filter(str.isdigit)),
+    joined("{} {} {}", text_fields | words, st.sampled_from(["==", "!=", "<"]), text_fields | words)
+    | joined("has({})", text_fields)
+    | joined("audit.responseStatus.code > {}", numbers.filter(str.isdigit)),
     lambda inner: joined("({} && {})", inner, inner) | joined("({} || {})", inner, inner) | joined("!({})", inner),
     max_leaves=6,
 )
