@@ -165,10 +165,11 @@ class CloudTrailEvent(Event):
 
     kind = KIND
     source = SOURCE
-    fills = {**FILLS, "offset": lambda event: event.run.offset_of(event.number)}  # noqa: RUF012 (never written to)
+    fills = {**FILLS, "offset": lambda event: event.run.offset_of(event.number_in_run)}  # noqa: RUF012 (never written to)
 
     cloudtrail: Any
     run: Run
+    number_in_run: int  # stays when a part of a file is renumbered as part of the whole
 
 
 _new = object.__new__  # half the time of a constructor written in Python
@@ -183,7 +184,7 @@ def _typed_events(records: list[Any], stream: str, number: int, run: Run) -> lis
             event = _new(CloudTrailEvent)
             event.cloudtrail = trail
             event.stream = stream
-            event.number = number
+            event.number = event.number_in_run = number
             event.run = run
             made.append(event)
         number += 1
