@@ -228,7 +228,7 @@ def test_as_deep_as_a_text_may_be():
     assert "is nested deeper" in errors_of("[" * (DEEPEST + 1) + "]" * (DEEPEST + 1))[0]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda part: st.lists(part) | st.dictionaries(st.text(), part), max_leaves=30))
 def test_a_policy_with_any_part_replaced_never_raises(part):
     for spec in ({"rules": part}, {"scope": part}, {"respond": [part]}, {"rules": [a_rule(sequence=part, unless=[part])]}):
@@ -236,7 +236,7 @@ def test_a_policy_with_any_part_replaced_never_raises(part):
     load_policies(json.dumps(part), "a.yaml")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=300) | st.text(alphabet="abkind:{}[]&*!|>-?,'\" \n\t#%@`~0", max_size=300).map(str.encode))
 def test_any_bytes_never_raise(text):
     fuzz.one_input(text)
