@@ -115,8 +115,9 @@ def _action(event: Event) -> msgspec.Struct:
 
 
 def _target(event: Event) -> msgspec.Struct:
-    for one in opened(event.cloudtrail, "resources") or ():
-        arn = one.get("ARN") or one.get("arn") if isinstance(one, dict) else None
+    touched = opened(event.cloudtrail, "resources")
+    for one in touched if isinstance(touched, list) else ():
+        arn = one.get("ARN") if isinstance(one, dict) else None
         if isinstance(arn, str):
             kind = one.get("type")
             return subject.target(type=kind if isinstance(kind, str) else None, name=arn_name(arn), id=arn)
