@@ -48,9 +48,12 @@ class Event:
 
     def __getattr__(self, name: str) -> Any:
         """Fill a lazy attribute; a root that this kind does not carry is an object whose every field is absent."""
-        if name.startswith("__"):
-            raise AttributeError(name)
         fill = self.fills.get(name)
-        value = empty_root(name) if fill is None else fill(self)
+        if fill is None:
+            if name.startswith("__"):
+                raise AttributeError(name)
+            value = empty_root(name)
+        else:
+            value = fill(self)
         self.__dict__[name] = value
         return value

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 NOTHING: tuple[tuple[Detection, ...], tuple[Match, ...]] = ((), ())
 MESSAGE_VALUE = 300  # characters of one value in a message
-FAILURE_SAMPLE = 64  # the first conditions of each rule that do not hold are looked at again for type errors, then one in 256
+FAILURE_SAMPLE = 4  # the first conditions of each rule that do not hold are looked at again for type errors, then one in 512
 
 
 class MatcherStatistics:
@@ -183,7 +183,7 @@ class Matcher:
     def _sampled(self, unit: Unit, event: Event) -> bool:
         """Count a type error among conditions that did not hold; never makes one hold."""
         unit.tried += 1
-        if unit.tried <= FAILURE_SAMPLE or not unit.tried & 255:
+        if unit.tried <= FAILURE_SAMPLE or not unit.tried & 511:
             failure = unit.failure(event)
             if failure is not None:
                 self.statistics.failures[unit.rule.name] += 1

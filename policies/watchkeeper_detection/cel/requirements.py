@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
+import re2
 
 from watchkeeper_detection.cel.paths import is_open
 from watchkeeper_detection.cel.tree import And, Bind, Call, Choice, Constant, Field, ListName, ListOf, Local, Loop, Node, Not, Or
@@ -130,8 +131,16 @@ def _comparison(function: str, left: Node, right: Node, lists: Mapping[str, Coll
         atoms = [_atom(left, op, value) for value in values or ()]
         return [frozenset().union(*(each[0] for each in atoms))] if atoms and all(atoms) else []
     if function in _TEXT_OPS and isinstance(right, Constant) and isinstance(right.value, str):
+        if isinstance(left, Call) and left.function == ".lowerAscii":
+            return _atom(left.arguments[0], "regex", _folded(_TEXT_OPS[function], right.value))
         return _atom(left, _TEXT_OPS[function], right.value)
     return []
+
+
+def _folded(op: Op, text: str) -> str:
+    """RE2 pattern that holds of a text whenever the test holds of it in lower case."""
+    literal = text if op == "regex" else re2.escape(text)
+    return "(?i)" + {"prefix": rf"\A{literal}", "suffix": rf"{literal}\z", "ieq": rf"\A{literal}\z"}.get(op, f"(?:{literal})")
 
 
 def _values(node: Node, lists: Mapping[str, Collection[str]]) -> list[str | int] | None:
