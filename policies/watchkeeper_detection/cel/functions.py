@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from watchkeeper_detection.cel import strings, times
 from watchkeeper_detection.cel.values import ABSENT, CIDR, IP, NO_VALUE, CelType, Duration, Failed, Failure, Map, Timestamp, UInt
+from watchkeeper_detection.json_text import decode_field
 from watchkeeper_detection.record_types import NO_RAW
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ def opened(struct: Any, attribute: str) -> Any:
         return None
     try:
         decoded = msgspec.json.decode(value)
-    except msgspec.DecodeError:  # a lone surrogate, 1e999: what JSON allows and msgspec does not
-        decoded = json.loads(bytes(value).decode("utf-8", "replace"))
+    except (msgspec.DecodeError, UnicodeError, RecursionError):  # a lone surrogate, 1e999: what JSON allows and msgspec does not; bytes that are not UTF-8
+        decoded = decode_field(value)
     setattr(struct, attribute, decoded)
     return decoded
 
