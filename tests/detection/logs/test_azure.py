@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from watchkeeper_detection.logs.azure import PROVIDER
 from watchkeeper_detection.logs.provider import RecordPlace
 

@@ -1,6 +1,7 @@
 """Google Cloud audit logs."""
 
 import pytest
+
 from watchkeeper_detection.logs.gcp import PROVIDER
 from watchkeeper_detection.logs.provider import RecordPlace
 

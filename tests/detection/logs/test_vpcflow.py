@@ -4,6 +4,7 @@ import io
 import json
 
 import pytest
+
 from watchkeeper_detection.logs.provider import RecordPlace, RecordRejected
 from watchkeeper_detection.logs.vpcflow import DEFAULT_COLUMNS, PROVIDER, FlowText, flows_from_parquet, is_flow_text
 

@@ -1,6 +1,7 @@
 """Windows events: one shape from several shippers."""
 
 import pytest
+
 from watchkeeper_detection.logs.provider import RecordPlace, RecordRejected
 from watchkeeper_detection.logs.windows import PROVIDER
 
