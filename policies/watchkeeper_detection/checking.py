@@ -31,6 +31,8 @@ LOG_ROOTS = frozenset({"audit", "kubernetes", "cloudtrail", "vpcflow", "azure", 
 ALWAYS_READ = ("actor.id", "identity.id", "target.id", "origin.ip")  # what each detection names
 PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 
+RESPOND_SCOPE = Scope(kinds=(), variables=dict.fromkeys(("severity", "confidence", "policy", "rule"), "string"))  # of the detection
+
 Steps = tuple[str | int, ...]
 
 
@@ -99,6 +101,7 @@ def check_policies(documents: Iterable[Document]) -> CheckedPolicies:
     conditions: dict[str, tuple[Checked, ...]] = {}
     for policy, place in policies.values():
         revision = _hash(policy.model_dump_json())
+        errors += _check_respond(policy, place, frozenset(values))
         for number, rule in enumerate(policy.spec.rules):
             mine = [(one, where) for one, where in exceptions if one.spec.policy == policy.name and (not one.spec.rules or rule.name in one.spec.rules)]
             pen = _Pen(place, ("spec", "rules", number), frozenset(values), [])
@@ -124,6 +127,17 @@ def _dangling(policies: dict[str, tuple[RuntimePolicy, Place]], exceptions: Sequ
             if name not in names
         ]
     return errors
+
+
+def _check_respond(policy: RuntimePolicy, place: Place, lists: frozenset[str]) -> list[PolicyError]:
+    """What `respond` asks of a detection, and the step that it names as target."""
+    pen = _Pen(place, ("spec", "respond"), lists, [])
+    steps = {step.name for rule in policy.spec.rules if rule.sequence for step in rule.sequence.steps}
+    for number, entry in enumerate(policy.spec.respond):
+        pen.check(entry.when, (number, "when"), RESPOND_SCOPE, want="bool")
+        if "." not in entry.target and entry.target not in steps:
+            pen.error((number, "target"), f"no sequence of this policy has a step {entry.target}", _meant(entry.target, {*steps, "process.pod", "actor.pod"}))
+    return pen.errors
 
 
 def _meant(name: str, candidates: Iterable[str]) -> str | None:
