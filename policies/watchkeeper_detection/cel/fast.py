@@ -162,7 +162,11 @@ class Fast:
     def any_text(self, node: Loop, *, expected: bool) -> ast.expr | None:
         """`[texts].exists(x, subject.contains(x))` and its like: one test of the subject against all of them."""
         match node:
-            case Loop(macro="exists", names=(name,), predicate=Call(function=".contains" | ".startsWith" | ".endsWith" as function, arguments=(subject, Local(name=tested)))):
+            case Loop(
+                macro="exists",
+                names=(name,),
+                predicate=Call(function=".contains" | ".startsWith" | ".endsWith" as function, arguments=(subject, Local(name=tested))),
+            ):
                 texts = self.constants(node.over, "string")
                 if texts is None or tested != name or any(isinstance(each, Local) and each.name == name for each in walk(subject)):
                     return None

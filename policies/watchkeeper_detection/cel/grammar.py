@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from functools import cache
+from typing import Any
 
 from lark import Lark, Token
 
@@ -36,8 +36,12 @@ QUOTED : /`[a-zA-Z0-9_.\-\/ ]+`/
 _PRIORITIES = {"BYTES_LIT": 4, "MLSTRING_LIT": 3, "STRING_LIT": 2, "FLOAT_LIT": 3, "UINT_LIT": 2, "INT_LIT": 1}
 
 
-@cache
-def grammar() -> Lark:
+# rules that only pass a single part on: no call for those
+_PASSED_ON = ("expr", "conditionalor", "conditionaland", "relation", "addition", "multiplication", "unary", "member", "primary")
+
+
+def grammar(builder: Any) -> Lark:
+    """A parser that calls the method of `builder` named like each rule, from the leaves up, with all its tokens and parts."""
     spec = importlib.util.find_spec("celpy")  # only located: its evaluator would take 90 ms to import and is never used
     if spec is None or spec.origin is None:
         raise ImportError("cel-python is not installed")
@@ -48,7 +52,11 @@ def grammar() -> Lark:
             raise ImportError(f"cel-python's grammar has no single definition of {name}")
     for name, priority in _PRIORITIES.items():
         text = re.sub(rf"(?m)^{name}\s*:", f"{name}.{priority} :", text)
-    return Lark(text + _ADDED, parser="lalr", start="expr", propagate_positions=True, maybe_placeholders=False, lexer_callbacks={"IDENT": _keyword})
+    for name in _PASSED_ON:
+        text = re.sub(rf"(?m)^{name}\s*:", f"?{name} :", text)
+    return Lark(
+        text + _ADDED, parser="lalr", start="expr", transformer=builder, keep_all_tokens=True, maybe_placeholders=False, lexer_callbacks={"IDENT": _keyword}
+    )
 
 
 def _keyword(token: Token) -> Token:

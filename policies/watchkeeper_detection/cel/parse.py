@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias, cast
+from functools import cache
+from typing import Any, TypeAlias, cast
 
-from lark import Token, Tree
+from lark import Lark, Token
 from lark.exceptions import LarkError, UnexpectedInput
 
 from watchkeeper_detection.cel.errors import CelSyntaxError
@@ -97,21 +98,6 @@ class MessageText(Written):
 
 Parsed: TypeAlias = LiteralText | Ident | Selected | Called | ListText | MapText | MessageText
 
-_BINARY = {
-    "relation_lt": "_<_",
-    "relation_le": "_<=_",
-    "relation_gt": "_>_",
-    "relation_ge": "_>=_",
-    "relation_eq": "_==_",
-    "relation_ne": "_!=_",
-    "relation_in": "_in_",
-    "addition_add": "_+_",
-    "addition_sub": "_-_",
-    "multiplication_mul": "_*_",
-    "multiplication_div": "_/_",
-    "multiplication_mod": "_%_",
-}
-
 
 def parse(text: str) -> Parsed:
     """Raises CelSyntaxError."""
@@ -122,12 +108,11 @@ def parse(text: str) -> Parsed:
     except UnicodeEncodeError:
         raise CelSyntaxError("the expression holds a lone surrogate") from None
     try:
-        tree = grammar().parse(text)
+        return cast("Parsed", _parser().parse(text))
     except UnexpectedInput as error:
         raise _syntax_error(text, error) from None
     except LarkError as error:
         raise CelSyntaxError(str(error).splitlines()[0]) from None
-    return _Builder().build(tree)
 
 
 def _syntax_error(text: str, error: UnexpectedInput) -> CelSyntaxError:
@@ -153,103 +138,123 @@ def _syntax_hint(found: str, line: str) -> str | None:
     return None
 
 
+Parts = list[Any]  # of a rule: tokens, and what its rules were built into
+
+
+def _place(at: Token, parts: tuple[Parsed, ...]) -> tuple[int, int, int, int]:
+    line, column = at.line or 1, at.column or 1
+    depth, count = 1 + max([part.depth for part in parts], default=0), 1 + sum([part.count for part in parts])
+    if depth > MAX_DEPTH:
+        raise CelSyntaxError(f"the expression is nested more than {MAX_DEPTH} levels deep", line, column)
+    if count > MAX_NODES:
+        raise CelSyntaxError(f"the expression has more than {MAX_NODES} parts", line, column, "put long lists into a PolicyList")
+    return line, column, depth, count
+
+
+def _call(at: Token, function: str, arguments: tuple[Parsed, ...], target: Parsed | None = None) -> Called:
+    return Called(*_place(at, arguments if target is None else (target, *arguments)), function, target, arguments)
+
+
+def _inside(parts: Parts) -> tuple[Parsed, ...]:
+    """The `exprlist` among the parts, empty when there is none."""
+    return next((part for part in parts if isinstance(part, tuple)), ())
+
+
+def _not_reserved(name: Token) -> str:
+    if str(name) in _RESERVED:
+        raise CelSyntaxError(f"{str(name)!r} is a reserved word", name.line or 1, name.column or 1)
+    return str(name)
+
+
+def _binary(parts: Parts) -> Called:
+    """Of `[(left, operator), right]`; the place is the operator's."""
+    (left, operator), right = parts
+    return _call(operator, f"_{operator}_", (left, right))
+
+
+def _logic(parts: Parts) -> Called:
+    """`&&` and `||` take any number of operands, so that long ones are not deep."""
+    left, operator, right = parts
+    function = f"_{operator}_"
+    flat = left.arguments if isinstance(left, Called) and left.function == function else (left,)
+    return _call(operator, function, (*flat, right))
+
+
+def _left_and_operator(parts: Parts) -> tuple[Parsed, Token]:
+    return parts[0], parts[1]
+
+
+def _without_tokens(parts: Parts) -> tuple[Parsed, ...]:
+    return tuple([part for part in parts if not isinstance(part, Token)])
+
+
 class _Builder:
-    """Lark's tree from the leaves up, without recursion; nodes that only pass one child on vanish."""
+    """One method per rule of the grammar, called while it parses: nothing recurses, whatever the nesting."""
 
-    def __init__(self) -> None:
-        self._built: dict[int, object] = {}
+    conditionalor = conditionaland = staticmethod(_logic)
+    relation = addition = multiplication = staticmethod(_binary)
+    relation_lt = relation_le = relation_gt = relation_ge = relation_eq = relation_ne = relation_in = staticmethod(_left_and_operator)
+    addition_add = addition_sub = multiplication_mul = multiplication_div = multiplication_mod = staticmethod(_left_and_operator)
+    exprlist = mapinits = staticmethod(_without_tokens)
 
-    def build(self, tree: Tree[Token]) -> Parsed:
-        for subtree in tree.iter_subtrees():
-            self._built[id(subtree)] = self._node(subtree)
-        return cast("Parsed", self._built[id(tree)])
+    def expr(self, parts: Parts) -> Called:
+        return _call(parts[1], "_?_:_", (parts[0], parts[2], parts[4]))
 
-    def _child(self, child: Tree[Token] | Token) -> Parsed:
-        return cast("Parsed", self._built[id(child)])
+    def unary_not(self, parts: Parts) -> Token:
+        return cast("Token", parts[0])
 
-    def _parts(self, tree: Tree[Token], index: int) -> tuple[Parsed, ...]:
-        """Elements of the `exprlist` at that place, none when it is not there."""
-        return cast("tuple[Parsed, ...]", self._built[id(tree.children[index])]) if len(tree.children) > index else ()
+    unary_neg = unary_not
 
-    def _place(self, at: Token | Tree[Token], parts: tuple[Parsed, ...]) -> tuple[int, int, int, int]:
-        place = at if isinstance(at, Token) else at.meta
-        line, column = place.line or 1, place.column or 1
-        depth, count = 1 + max((part.depth for part in parts), default=0), 1 + sum(part.count for part in parts)
-        if depth > MAX_DEPTH:
-            raise CelSyntaxError(f"the expression is nested more than {MAX_DEPTH} levels deep", line, column)
-        if count > MAX_NODES:
-            raise CelSyntaxError(f"the expression has more than {MAX_NODES} parts", line, column, "put long lists into a PolicyList")
-        if len(parts) > 2 * MAX_ELEMENTS:
-            raise CelSyntaxError(f"a list has more than {MAX_ELEMENTS} elements", line, column, "put long lists into a PolicyList")
-        return line, column, depth, count
+    def unary(self, parts: Parts) -> Called:
+        return _call(parts[0], f"{parts[0]}_", (parts[1],))
 
-    def _call(self, at: Token | Tree[Token], function: str, arguments: tuple[Parsed, ...], target: Parsed | None = None) -> Called:
-        parts = arguments if target is None else (target, *arguments)
-        return Called(*self._place(at, parts), function, target, arguments)
+    def member_dot(self, parts: Parts) -> Selected:
+        operand, _, name = parts
+        line, column, depth, _ = _place(name, (operand,))
+        return Selected(line, column, depth, operand.count, operand, name.strip("`"))  # a path counts once, however long
 
-    def _node(self, tree: Tree[Token]) -> object:
-        rule, children = str(tree.data), tree.children
-        if rule in _BINARY or rule in ("unary_not", "unary_neg"):
-            return tree  # the operator is known to the rule above
-        if rule in ("exprlist", "fieldinits", "mapinits"):
-            return tuple(self._child(child) for child in children if not isinstance(child, Token))
-        match rule:
-            case "expr" if len(children) == 3:
-                return self._call(tree, "_?_:_", tuple(self._child(child) for child in children))
-            case "conditionalor" | "conditionaland" if len(children) == 2:
-                return self._logic("_||_" if rule == "conditionalor" else "_&&_", tree)
-            case "relation" | "addition" | "multiplication" if len(children) == 2:
-                left = cast("Tree[Token]", children[0])
-                return self._call(tree, _BINARY[str(left.data)], (self._child(left.children[0]), self._child(children[1])))
-            case "unary" if len(children) == 2:
-                operator = "!_" if cast("Tree[Token]", children[0]).data == "unary_not" else "-_"
-                return self._call(tree, operator, (self._child(children[1]),))
-            case "literal":
-                token = cast("Token", children[0])
-                value, type_name = literal_value(token.type, str(token), token.line or 1, token.column or 1)
-                return LiteralText(*self._place(token, ()), value, type_name)
-        return self._member(rule, tree)
+    def member_dot_arg(self, parts: Parts) -> Called:
+        return _call(parts[2], str(parts[2]), _inside(parts), parts[0])
 
-    def _logic(self, operator: str, tree: Tree[Token]) -> Called:
-        left, right = self._child(tree.children[0]), self._child(tree.children[1])
-        if isinstance(left, Called) and left.function == operator:
-            return self._call(tree, operator, (*left.arguments, right))
-        return self._call(tree, operator, (left, right))
+    def member_index(self, parts: Parts) -> Called:
+        return _call(parts[1], "_[_]", (parts[0], parts[2]))
 
-    def _member(self, rule: str, tree: Tree[Token]) -> object:
-        children = tree.children
-        match rule:
-            case "member_dot":
-                name = cast("Token", children[1])
-                operand = self._child(children[0])
-                line, column, depth, _ = self._place(name, (operand,))
-                return Selected(line, column, depth, operand.count, operand, name.strip("`"))  # a path counts once, however long
-            case "member_dot_arg":
-                name = cast("Token", children[1])
-                return self._call(name, str(name), self._parts(tree, 2), self._child(children[0]))
-            case "member_index":
-                return self._call(tree, "_[_]", (self._child(children[0]), self._child(children[1])))
-            case "member_object":
-                operand = self._child(children[0])
-                return MessageText(*self._place(tree, (operand,)), operand)
-            case "ident" | "dot_ident":
-                name = self._not_reserved(cast("Token", children[0]))
-                return Ident(*self._place(name, ()), str(name), rule == "dot_ident")
-            case "ident_arg" | "dot_ident_arg":
-                name = self._not_reserved(cast("Token", children[0]))
-                return self._call(name, str(name), self._parts(tree, 1))
-            case "list_lit":
-                elements = self._parts(tree, 0)
-                if len(elements) > MAX_ELEMENTS:
-                    raise CelSyntaxError(f"a list has more than {MAX_ELEMENTS} elements", tree.meta.line, tree.meta.column, "put long lists into a PolicyList")
-                return ListText(*self._place(tree, elements), elements)
-            case "map_lit":
-                parts = self._parts(tree, 0)
-                return MapText(*self._place(tree, parts), tuple(zip(parts[::2], parts[1::2], strict=True)))
-        return self._child(children[0])
+    def member_object(self, parts: Parts) -> MessageText:
+        return MessageText(*_place(parts[1], (parts[0],)), parts[0])
 
-    @staticmethod
-    def _not_reserved(name: Token) -> Token:
-        if str(name) in _RESERVED:
-            raise CelSyntaxError(f"{str(name)!r} is a reserved word", name.line or 1, name.column or 1)
-        return name
+    def fieldinits(self, parts: Parts) -> None:
+        del parts
+
+    def ident(self, parts: Parts) -> Ident:
+        return Ident(*_place(parts[-1], ()), _not_reserved(parts[-1]), len(parts) == 2)
+
+    dot_ident = ident
+
+    def ident_arg(self, parts: Parts) -> Called:
+        name = parts[1] if parts[0] == "." else parts[0]
+        return _call(name, _not_reserved(name), _inside(parts))
+
+    dot_ident_arg = ident_arg
+
+    def paren_expr(self, parts: Parts) -> Parsed:
+        return cast("Parsed", parts[1])
+
+    def list_lit(self, parts: Parts) -> ListText:
+        elements, opening = _inside(parts), parts[0]
+        if len(elements) > MAX_ELEMENTS:
+            raise CelSyntaxError(f"a list has more than {MAX_ELEMENTS} elements", opening.line, opening.column, "put long lists into a PolicyList")
+        return ListText(*_place(opening, elements), elements)
+
+    def map_lit(self, parts: Parts) -> MapText:
+        flat = _inside(parts)
+        return MapText(*_place(parts[0], flat), tuple(zip(flat[::2], flat[1::2], strict=True)))
+
+    def literal(self, parts: Parts) -> LiteralText:
+        [token] = parts
+        value, kind = literal_value(token.type, str(token), token.line, token.column)
+        return LiteralText(*_place(token, ()), value, kind)
+
+
+@cache
+def _parser() -> Lark:
+    return grammar(_Builder())

@@ -77,7 +77,7 @@ class Rails(Fast):
 
     def function(self, tree: Node, parameter: str, *, as_condition: bool) -> Callable[[Any], Any]:
         body = self.true(tree) if as_condition else self.value(tree)
-        before = [code.assigned("budget", ast.List([code.constant(loops.ITERATIONS)], ast.Load()))] if self._loops else []
+        before = [code.assigned("budget", code.list_of(code.constant(loops.ITERATIONS)))] if self._loops else []
         return code.built(parameter, before, body, self._names)
 
     # names of the generated function

@@ -1,7 +1,7 @@
 """cel-python's evaluator as a second opinion, on expressions that it is known to answer as the specification says.
 
 Left out, because it does not: numbers of different types in one comparison, comparisons of different types, nanoseconds,
-`''.contains('')`. Where it breaks down (a failure inside a list inside `?:`) it has no opinion.
+`''.contains('')`, failures inside lists and macros. Where it breaks down it has no opinion.
 """
 
 import celpy
@@ -32,7 +32,8 @@ texts = st.recursive(
     lambda inner: joined("({} + {})", inner, inner),
     max_leaves=3,
 )
-lists = st.lists(ints, max_size=3).map(lambda each: f"[{', '.join(each)}]")
+small = st.integers(-9, 9).map(str)
+lists = st.lists(small, max_size=3).map(lambda each: f"[{', '.join(each)}]")
 conditions = st.recursive(
     st.one_of(
         joined("{} {} {}", ints, st.sampled_from(["==", "!=", "<", "<=", ">", ">="]), ints),
@@ -40,7 +41,7 @@ conditions = st.recursive(
         joined("{}.{}({})", texts, st.sampled_from(["startsWith", "endsWith"]), texts),
         joined("{} in {}", ints, lists),
         joined("size({}) == {}", lists | texts, ints),
-        joined("{}.{}(x, x {} {})", lists, st.sampled_from(["all", "exists"]), st.sampled_from(["<", "==", ">"]), ints),
+        joined("{}.{}(x, x {} {})", lists, st.sampled_from(["all", "exists"]), st.sampled_from(["<", "==", ">"]), small),
         joined("{}.map(x, x + 1) == {}", lists, lists),
         joined("{}.filter(x, x > 2) == {}", lists, lists),
         st.sampled_from(["true", "false"]),
@@ -61,7 +62,7 @@ def their_answer(text):
         return None
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(conditions)
 def test_we_answer_as_cel_python_does(text):
     try:
