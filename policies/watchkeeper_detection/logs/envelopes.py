@@ -18,7 +18,7 @@ LOG_EVENT = frozenset(("id", "timestamp", "message", "extractedFields", "ingesti
 def contents(value: Any) -> Iterator[Any] | None:
     """What `value` is an envelope of: objects, or texts that are lines of their own; None when it is no envelope."""
     if isinstance(value, list):
-        return iter(value)
+        return iter(value) if all(isinstance(one, dict) for one in value) else None
     if not isinstance(value, dict):
         return None
     if value.get("messageType") == "CONTROL_MESSAGE":  # CloudWatch asks whether somebody listens

@@ -294,6 +294,7 @@ class Splitter:
     def _piece(self, start: int, end: int) -> Piece:
         self._number += 1
         self._at = end
+        self._scan = None
         self._after_object = self._buffer[end - 1] == CLOSING_BRACE
         return Piece(self._number, self._base + start, self._buffer[start:end])
 
