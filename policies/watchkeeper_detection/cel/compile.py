@@ -8,6 +8,7 @@ from watchkeeper_detection.cel import code, functions
 from watchkeeper_detection.cel.errors import CelError, CelErrors
 from watchkeeper_detection.cel.paths import captured_key, is_open
 from watchkeeper_detection.cel.rails import Rails
+from watchkeeper_detection.cel.soundness import require_sound
 from watchkeeper_detection.cel.spelling import spell
 from watchkeeper_detection.cel.tree import And, Field, Node, Not, Or, Variable
 from watchkeeper_detection.fields import attribute_name
@@ -100,6 +101,7 @@ def parts(tree: Node, lists: Mapping[str, Collection[str]]) -> list[tuple[str, C
 
 
 def _function(rails: Rails, tree: Node, parameter: str, *, as_condition: bool) -> Callable[[Any], Any]:
+    require_sound(tree)
     try:
         return rails.function(tree, parameter, as_condition=as_condition)
     except RecursionError:

@@ -46,7 +46,7 @@ class Fast:
                 return code.constant(value)
             case Field(type=kind) if kind in self.plain_types and self.is_plain(node):
                 return self.plain_field(node)
-            case Local(name=name) if name in self.plain_locals:
+            case Local(name=name, type="string") if name in self.plain_locals:
                 return self.local(name)
             case Call(function=".lowerAscii" | ".upperAscii" as function, arguments=(operand,)) if operand.type == "string":
                 return self._through(operand, strings.lower_ascii if function == ".lowerAscii" else strings.upper_ascii)

@@ -199,6 +199,8 @@ class Rails(Fast):
             case Variable():
                 return self.variable(node)
             case Local(name=name):
+                if name not in self._locals:
+                    raise CelErrors((CelError(f"nothing binds {name}", node.line, node.column),))
                 return self.local(name)
             case ListName():
                 return self.known(self.list_values(node))

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from tests.detection.cel.judging import LISTS, an_event, errors_of, holds, tree_of, value
 
 from watchkeeper_detection.cel.compile import compile_captured, compile_condition, compile_value, parts
+from watchkeeper_detection.cel.errors import CelErrors
 from watchkeeper_detection.cel.requirements import clauses
 from watchkeeper_detection.cel.spelling import spell
-from watchkeeper_detection.cel.tree import Not, decode, encode
+from watchkeeper_detection.cel.tree import Call, Constant, Field, ListOf, Local, Loop, Not, decode, encode
 from watchkeeper_detection.cel.values import Failure
 
 
@@ -125,3 +126,24 @@ def test_a_tree_of_another_version_is_refused():
     wire = encode(tree_of("true"))
     with pytest.raises(ValueError, match="tree version 2"):
         decode(wire.replace(b"\x92\x01", b"\x92\x02", 1))
+
+
+UNSOUND = {
+    "a field that there is not": (Field(path="audit.nope", type="string"), "there is no field audit.nope"),
+    "a field of another type": (Field(path="audit.verb", type="int"), "the field audit.verb is string, not int"),
+    "a constant of another type": (
+        Call(function="_==_", arguments=(Field(path="audit.verb", type="string"), Constant(value=1, type="string"))),
+        "the constant is no string",
+    ),
+    "a function that there is not": (Call(function="exit", arguments=()), "there is no function exit"),
+    "a variable that nothing binds": (Local(name="x"), "nothing binds x"),
+    "a loop without a predicate": (Loop(macro="exists", over=ListOf(elements=()), names=("x",), predicate=None, result=None), "exists() lacks a part"),
+    "a tree too deep": (nested(lambda inner: Not(operand=inner), Constant(value=True, type="bool"), 200), "100 levels"),
+}
+
+
+@pytest.mark.parametrize("rule", UNSOUND)
+def test_a_tree_from_elsewhere_is_checked_again_before_it_compiles(rule):
+    tree, expected = UNSOUND[rule]
+    with pytest.raises(CelErrors, match=re.escape(expected)):
+        compile_condition(tree, {})
