@@ -74,7 +74,7 @@ class Presence:
 
 def is_there(value: object) -> bool:
     """Whether a field's value, as the reader left it, is one: a JSON null is none."""
-    return value is not None and not (isinstance(value, msgspec.Raw) and memoryview(value) == b"null")
+    return value is not None and not (isinstance(value, msgspec.Raw) and bytes(memoryview(value)[:5]) == b"null")
 
 
 def blind_lines(program: Program, events: dict[str, int], seen: set[tuple[str, str]], levels: set[str]) -> list[str]:

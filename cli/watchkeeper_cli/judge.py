@@ -26,7 +26,9 @@ class Severity(StrEnum):
 
 
 def judge(
-    paths: Annotated[list[str], typer.Argument(metavar="PATHS...", help="Logs: files, folders, .gz and .zst of them; - is standard input.", show_default=False)],
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATHS...", help="Logs: files, folders, .gz and .zst of them; - is standard input.", show_default=False)
+    ],
     source: Annotated[
         str | None, typer.Option(help="Log type, such as k8s-audit or cloudtrail. Recognised from the content when not given.", metavar="S")
     ] = None,

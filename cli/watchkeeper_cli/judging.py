@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ import typer
 
 from watchkeeper_cli.blind_spots import blind_lines, some_of
 from watchkeeper_cli.ending import FAILED, INTERRUPTED, SUCCEEDED, UNREADABLE, USAGE, CommandError
+from watchkeeper_cli.interruption import Interruption
 from watchkeeper_cli.match_store import MatchStore
 from watchkeeper_cli.output.summary import Tally, print_summary
 from watchkeeper_cli.output.text import plural, shown
@@ -21,13 +23,14 @@ from watchkeeper_cli.parts import Batch, Counts, Part, PartJudge, Setup, Unreada
 from watchkeeper_cli.policy_set import program_of
 from watchkeeper_cli.progress import Progress
 from watchkeeper_detection.joiner import FirstSeenMode, Joiner
+from watchkeeper_detection.program import narrowed
 from watchkeeper_operator.transports import files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Generator, Iterable
 
     from watchkeeper_cli.output.writers import Writer
-    from watchkeeper_detection.detection import Detection
+    from watchkeeper_detection.detection import Detection, Severity
     from watchkeeper_detection.program import Program
 
 CLOSE_EVERY = 10_000  # matches between two looks for windows that can't fill any more
@@ -41,7 +44,7 @@ class Request:
     source: str | None
     policies: tuple[Path, ...]
     with_library: bool
-    severity: str
+    severity: Severity
     since_ns: int | None
     until_ns: int | None
     learn_to: Path | None
@@ -114,13 +117,14 @@ class Judgement:
             notes.append(f"exceptions that held nothing back: {', '.join(sorted(unused))}")
         return notes
 
-    def blind(self) -> list[str]:
+    def blind(self, unlearned: Collection[str]) -> list[str]:
+        """What could not be seen; `unlearned` are rules that were left out for lack of a baseline."""
         reasons: dict[str, list[str]] = {}
         for rule, reason in self.joiner.blind().items():
             reasons.setdefault(reason, []).append(rule)
         lines = [f"{reason}: {some_of(rules)}" for reason, rules in reasons.items()]
-        if self.joiner.first_seen == "blind" and lines:
-            lines[0] += " (--learn makes a baseline, --baseline reads it)"
+        if unlearned:
+            lines.append(f"without a baseline nothing is known to be new (--learn makes one, --baseline reads it): {some_of(unlearned)} could not fire")
         return [*lines, *blind_lines(self.program, self.counts.events, self.counts.seen, self.counts.levels)]
 
 
@@ -130,7 +134,8 @@ def judge_logs(request: Request) -> int:
         raise typer.BadParameter("secrets are shown on a terminal only", param_hint="--show-secrets")
     if request.source is not None:
         require_source(request.source)
-    program = in_force(program_of(request.policies, with_library=request.with_library), request)
+    whole = program_of(request.policies, with_library=request.with_library)
+    program = in_force(whole, request)
     found = files.find(request.paths)
     judgement = Judgement(request, program, writer_for(request.output))
     if request.baseline:
@@ -141,13 +146,13 @@ def judge_logs(request: Request) -> int:
     progress = Progress(found.total_bytes)
     setup = Setup(program, request.source, request.since_ns, request.until_ns)
     here = PartJudge(setup) if request.jobs == 1 else None
-    try:
-        for result in judged_here(here, found) if here else judged_in_processes(setup, found, request.jobs):
+    interruption = Interruption()
+    with interruption.watched(), closing(judged_here(here, found) if here else judged_in_processes(setup, found, request.jobs)) as results:
+        for result in interruption.until_asked(results):
             judgement.take(result)
             if isinstance(result, Batch):
                 progress.advance(result.read_bytes, result.events, len(result.detections))
-    except KeyboardInterrupt:
-        judgement.tally.interrupted = True
+    judgement.tally.interrupted = interruption.is_asked
     if here:
         judgement.take(here.counts())
     judgement.join()
@@ -157,7 +162,7 @@ def judge_logs(request: Request) -> int:
     else:
         judgement.finish()
     sys.stdout.flush()
-    print_summary(judgement.tally, judgement.counts, judgement.blind(), judgement.notes(), progress.seconds)
+    print_summary(judgement.tally, judgement.counts, judgement.blind(unlearned(whole, request)), judgement.notes(), progress.seconds)
     return status_of(judgement.tally, request.fail_on)
 
 
@@ -173,10 +178,15 @@ def require_source(source: str) -> None:
 def in_force(program: Program, request: Request) -> Program:
     """The rules that can say something that was asked for."""
     if request.learn_to:
-        rules = tuple(rule for rule in program.rules if rule.first_seen)
-    else:
-        rules = tuple(rule for rule in program.rules if rule.severity <= request.severity)
-    return msgspec.structs.replace(program, rules=rules)
+        return msgspec.structs.replace(program, rules=tuple(rule for rule in program.rules if rule.first_seen))
+    return narrowed(program, severity=request.severity, first_seen=request.baseline is not None)
+
+
+def unlearned(program: Program, request: Request) -> list[str]:
+    """Rules that would ask a baseline, where none is given."""
+    if request.learn_to or request.baseline:
+        return []
+    return [rule.name for rule in program.rules if rule.first_seen and rule.severity <= request.severity]
 
 
 def first_seen_mode(request: Request) -> FirstSeenMode:
@@ -185,12 +195,12 @@ def first_seen_mode(request: Request) -> FirstSeenMode:
     return "baseline" if request.baseline else "blind"
 
 
-def judged_here(judge: PartJudge, found: files.Found) -> Iterator[Batch | Unreadable]:
+def judged_here(judge: PartJudge, found: files.Found) -> Generator[Batch | Unreadable]:
     for file in found.files:
         yield from judge.judge(Part(file.path))
 
 
-def judged_in_processes(setup: Setup, found: files.Found, jobs: int) -> Iterator[Batch | Counts | Unreadable]:
+def judged_in_processes(setup: Setup, found: files.Found, jobs: int) -> Generator[Batch | Counts | Unreadable]:
     from watchkeeper_cli.splitting import parts_of
     from watchkeeper_cli.workers import judge_in_processes
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from watchkeeper_cli import coverage, explain, fields, judge, lint, test
-from watchkeeper_cli.ending import BROKEN_PIPE, CommandError
+from watchkeeper_cli.ending import BROKEN_PIPE, INTERRUPTED, CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +45,8 @@ def ending_well(command: Callable[..., None]) -> Callable[..., None]:
 
             print(f"watchkeeper: {shown(str(error))}", file=sys.stderr)
             raise typer.Exit(error.status) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(BROKEN_PIPE) from None

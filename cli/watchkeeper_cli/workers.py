@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from watchkeeper_cli.parts import Batch, Counts, Part, PartJudge, Setup, Unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
     from multiprocessing.process import BaseProcess
 
 WAITING_BATCHES = 8  # per worker; a full queue makes workers wait, so that memory stays flat
@@ -23,7 +23,7 @@ class WorkerDiedError(RuntimeError):
     """A worker process ended before its work was done (killed for lack of memory, most often)."""
 
 
-def judge_in_processes(setup: Setup, parts: Iterator[Part], jobs: int) -> Iterator[Batch | Counts | Unreadable]:
+def judge_in_processes(setup: Setup, parts: Iterator[Part], jobs: int) -> Generator[Batch | Counts | Unreadable]:
     """Everything that the parts give, in no particular order; the workers' counts at the end."""
     context = multiprocessing.get_context()
     tasks: Any = context.Queue()

@@ -239,7 +239,7 @@ def test_hostile_text_reaches_no_terminal(judge, tmp_path):
 def test_what_could_not_be_seen_is_said(judge, tmp_path):
     done = judge(write(tmp_path / "audit.log", lines_of(an_audit_event())))
     assert "audit.requestObject never occurred: secret-read/patched could not fire" in done.stderr
-    assert "no baseline" in done.stderr
+    assert "without a baseline" in done.stderr
     assert "there were no events of these kinds: cloudtrail.event (1 rule), vpcflow.flow (1 rule)" in done.stderr
 
 
@@ -253,7 +253,7 @@ def test_a_learned_baseline_lets_first_seen_rules_speak(judge, tmp_path):
     assert learned.returncode == 0
     done = judge("--output", "json", "--baseline", baseline, today)
     assert [(row["rule"], row["line"]) for row in detections(done)] == [("new-reader", 2)]
-    assert "no baseline" not in done.stderr
+    assert "without a baseline" not in done.stderr
     assert named(judge("--output", "json", today)) == []
 
 

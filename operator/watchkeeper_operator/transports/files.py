@@ -10,6 +10,7 @@ import stat
 import sys
 import zlib
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -135,7 +136,8 @@ def chunks(path: str, *, start: int = 0, end: int | None = None) -> Iterator[Chu
     """
     try:
         if path == STDIN:
-            yield from _content(_read(sys.stdin.buffer, None))
+            with FileIO(sys.stdin.fileno(), closefd=False) as stdin:  # not its buffer, which waits until it is full
+                yield from _content(_read(stdin, None))
             return
         with Path(path).open("rb", buffering=0) as file:
             if start:
@@ -146,7 +148,7 @@ def chunks(path: str, *, start: int = 0, end: int | None = None) -> Iterator[Chu
         raise FileUnreadableError(reason_of(error)) from error
 
 
-def _read(file: BinaryIO, size: int | None) -> Iterator[Chunk]:
+def _read(file: BinaryIO | FileIO, size: int | None) -> Iterator[Chunk]:
     left = size
     while left is None or left > 0:
         data = file.read(READ_BYTES if left is None else min(READ_BYTES, left))
