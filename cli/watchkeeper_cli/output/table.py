@@ -103,22 +103,12 @@ def place_of(group: Group) -> str:
 
 
 def _print_plain(rows: list[Group]) -> None:
-    """Columns aligned by spaces, one line per group: for grep, awk and mail."""
-    cells = [
-        (
-            group.severity,
-            f"×{number(group.count)}",
-            period(group),
-            f"{group.policy}/{group.rule}",
-            shown(group.who, 120),
-            place_of(group),
-            shown(group.message),
-        )
-        for group in rows
-    ]
-    widths = [max(len(row[column]) for row in cells) for column in range(6)]
-    for row in cells:
-        print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[6]]))
+    """Columns aligned by spaces, one line per group: for grep, awk and mail. The message and the place come last, as long as they are."""
+    cells = [(group.severity, f"×{number(group.count)}", period(group), f"{group.policy}/{group.rule}", shown(group.who, 120)) for group in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for group, row in zip(rows, cells, strict=True):
+        columns = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join([*columns, shown(group.message), f"({place_of(group)})"]))
 
 
 def _print_rich(rows: list[Group]) -> None:
