@@ -31,11 +31,10 @@ class EventRails(Rails):
 
     def opened_field(self, node: Field) -> ast.expr:
         *above, last = node.path.split(".")
+        words = code.constant(node.words)
         if is_open(node.path):
-            base = code.call(self.runtime(functions.opened), self._attributes(above), code.constant(attribute_name(last)))
-        else:
-            base = self._attributes([*above, last])
-        return code.call(self.runtime(functions.below), base, code.constant(node.words))
+            return code.call(self.runtime(functions.read_open), self._attributes(above), code.constant(attribute_name(last)), words)
+        return code.call(self.runtime(functions.below), self._attributes([*above, last]), words)
 
     def _attributes(self, words: list[str]) -> ast.expr:
         made = code.name("e")

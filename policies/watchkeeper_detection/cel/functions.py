@@ -42,6 +42,12 @@ def below(value: Any, words: tuple[str | int, ...]) -> Any:
     return ABSENT if value is None else value
 
 
+def read_open(struct: Any, attribute: str, words: tuple[str | int, ...]) -> Any:
+    """`below(opened(struct, attribute), words)` in one call."""
+    value = getattr(struct, attribute)
+    return below(opened(struct, attribute) if value.__class__ is msgspec.Raw else value, words)
+
+
 def strict(function: Callable[..., object]) -> Callable[..., Any]:
     """The function for values as they come: absent and failed arguments are given back, failing gives a Failure."""
 
@@ -81,10 +87,13 @@ def _element(values: Any, index: Any) -> Any:
 
 
 def field_of(value: Any, name: str) -> Any:
-    """`value.name`, which only maps have."""
-    if value.__class__ is dict or isinstance(value, Map):
-        return select(value, name)
-    raise Failed("no such overload")
+    """`value.name`, which only maps have; absent and failed values are given back."""
+    if value.__class__ is dict:
+        found = value.get(name)
+        return ABSENT if found is None else found
+    if isinstance(value, Map):
+        return value.get(name)
+    return value if value.__class__ in NO_VALUE else Failure("no such overload")
 
 
 def has_field(value: Any, name: str) -> object:

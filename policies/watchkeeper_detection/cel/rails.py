@@ -209,7 +209,7 @@ class Rails(Fast):
             case Unknown(name=name):
                 return self.known(Failure(name))
             case Select(operand=operand, name=name):
-                return code.call(self.runtime(_FIELD_OF), self.value(operand), code.constant(name))
+                return code.call(self.runtime(functions.field_of), self.value(operand), code.constant(name))
             case Present(operand=Select() as operand):
                 return code.call(self.runtime(functions.has_field), self.value(operand.operand), code.constant(operand.name))
             case Present(operand=Field() as operand):
@@ -317,4 +317,3 @@ def _mapped(*parts: Any) -> object:
 
 
 mapped = functions.strict(_mapped)
-_FIELD_OF = functions.strict(functions.field_of)
