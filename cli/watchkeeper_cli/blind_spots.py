@@ -7,7 +7,7 @@ whether CloudTrail's data events are on.
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -16,7 +16,7 @@ from watchkeeper_detection.cel.requirements import conjuncts
 from watchkeeper_detection.index import getter
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from watchkeeper_detection.event import Event
     from watchkeeper_detection.program import Program, Rule
@@ -51,25 +51,26 @@ class Presence:
     def __init__(self, program: Program) -> None:
         self.seen: set[tuple[str, str]] = set()  # (kind, path)
         self.levels: set[str] = set()
-        self._unseen: dict[str, dict[str, object]] = defaultdict(dict)
-        for rule in program.rules:
-            for kinds, condition in units(rule):
-                for paths in needed(condition):
-                    for kind in kinds:
-                        self._unseen[kind].update((path, getter(path)) for path in paths)
+        self._program = program
+        self._unseen: dict[str, dict[str, Callable[[Event], Any]]] = {}
 
     def look(self, event: Event) -> None:
         kind = event.kind
         unseen = self._unseen.get(kind)
-        if unseen:
-            found = [path for path, read in unseen.items() if is_there(read(event))]  # type: ignore[operator]
-            for path in found:
-                del unseen[path]
-                self.seen.add((kind, path))
+        if unseen is None:
+            unseen = self._unseen[kind] = self._wanted(kind)
+        for path in [path for path, read in unseen.items() if is_there(read(event))]:
+            del unseen[path]
+            self.seen.add((kind, path))
         if kind == "audit.request":
             self.levels.add(event.audit.level)
         elif kind == "cloudtrail.event" and event.cloudtrail.eventCategory == "Data":
             self.levels.add(DATA_EVENTS)
+
+    def _wanted(self, kind: str) -> dict[str, Callable[[Event], Any]]:
+        """What rules need of this kind of event, with how to read it."""
+        conditions = (condition for rule in self._program.rules for kinds, condition in units(rule) if kind in kinds)
+        return {path: getter(path) for condition in conditions for paths in needed(condition) for path in paths}
 
 
 def is_there(value: object) -> bool:

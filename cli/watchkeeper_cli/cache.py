@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,6 +53,8 @@ def load(key: str) -> Program | None:
 
 def store(key: str, program: Program) -> None:
     """Write so that readers see all or nothing; where that can't be, go without."""
+    import tempfile
+
     content = encode(program)
     with suppress(OSError):
         folder().mkdir(parents=True, exist_ok=True, mode=0o700)

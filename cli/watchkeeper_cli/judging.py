@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -216,6 +215,8 @@ def read_baseline(joiner: Joiner, path: Path) -> None:
 
 def write_baseline(joiner: Joiner, path: Path) -> None:
     """Write what was learned; readers of the file see the old or the new one."""
+    import tempfile
+
     joiner.finish_learning()
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".watchkeeper-", delete=False) as file:

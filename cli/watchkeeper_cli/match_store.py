@@ -7,7 +7,6 @@ depend on how it was cut. So every match waits until all input is read; past a b
 from __future__ import annotations
 
 import heapq
-import tempfile
 from typing import IO, TYPE_CHECKING
 
 import msgspec
@@ -37,6 +36,8 @@ class MatchStore:
 
     def _spill(self) -> None:
         """Write what is held as one sorted run; the file has no name and vanishes with the process."""
+        import tempfile  # 20 ms that short runs need not pay
+
         self._matches.sort(key=Match.order)
         run = tempfile.TemporaryFile(prefix="watchkeeper-")  # noqa: SIM115 (open until read back by `in_order`)
         for match in self._matches:
