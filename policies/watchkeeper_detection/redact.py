@@ -37,13 +37,13 @@ HEAD = re2.compile(
         r"|(\b(?:bearer|basic)\s+)"
         r"|((?:^|[\s\"'\[,=])--?" + NAME + r"""(?:\s*=\s*|\s+|["']\s*,\s*))"""
         r"|(\b(?:sshpass|docker\s+login|podman\s+login|az\s+login|mysql\w{0,10}|mariadb\w{0,10}|redis-cli|ldap\w{2,10}|curl)\b[^\n|;&]{0,200}?\s-(?:p|a|w|u\s*[^\s:]{1,100}:)\s*)"
-        r"|(\b" + NAME + r"""["']?\s*[=:]\s*)"""
+        r"|(\b" + NAME + r"""\\?["']?\s*[=:]\s*)"""
     ).encode()
 )
 """What stands before a secret."""
 URL, SCHEME, NAMED = 1, 2, 5  # its groups
 
-VALUE = re.compile(rb"""(?:(?:bearer|basic|digest|negotiate|token)\s+)?(?:\\?"(?:[^"\\]|\\.)*+\\?"?|'[^']*+'?|[^\s"',;&|\\]++)""", re.IGNORECASE | re.DOTALL)
+VALUE = re.compile(rb"""(?:(?:bearer|basic|digest|negotiate|token)\s+)?(?:\\"[^"\\]*+(?:\\")?|"(?:[^"\\]|\\.)*+"?|'[^']*+'?|[^\s"',;&|\\]++)""", re.IGNORECASE | re.DOTALL)
 URL_PASSWORD = re.compile(rb"[^\s/@\"']{1,200}@")
 SCHEME_VALUE = re.compile(rb"[A-Za-z0-9+/=._~:-]{8,}+")
 SECRET_NAME = re2.compile("(?i)" + NAME)
