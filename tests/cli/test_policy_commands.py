@@ -1,0 +1,179 @@
+"""The commands for people who write policies."""
+
+import json
+import resource
+
+import pytest
+from tests.support.commands import watchkeeper
+from tests.support.raw_records import an_audit_event
+
+POLICY = """
+apiVersion: watchkeeper.dev/v1alpha1
+kind: RuntimePolicy
+metadata: {name: secret-read, namespace: watchkeeper}
+spec:
+  title: Secret read
+  runbook: Ask who it was.
+  blindSpots: ["Secrets read from etcd"]
+  rules:
+  - name: read
+    "on": [audit.request]
+    when: audit.objectRef.resource == "secrets" && audit.verb == "get"
+    unless:
+    - {name: backup, when: identity.id == "system:serviceaccount:backup:backup"}
+    severity: P2
+    attack: ["T1552.007"]
+    message: "{identity.id} read {audit.objectRef.name}"
+"""
+
+
+@pytest.fixture
+def policy(tmp_path):
+    path = tmp_path / "secret-read.yaml"
+    path.write_text(POLICY)
+    return path
+
+
+def cases(policy, fires=(), quiet=()):
+    for expectation, rows in (("fires", fires), ("quiet", quiet)):
+        policy.with_name(f"secret-read.{expectation}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def test_test_passes_when_cases_come_out_as_they_say(policy):
+    cases(
+        policy,
+        fires=[{"case": "a secret is read", "rule": "read", "events": [an_audit_event()]}],
+        quiet=[{"case": "a list", "events": [an_audit_event(verb="list")]}],
+    )
+    done = watchkeeper("test", policy)
+    assert done.returncode == 0
+    assert "2 passed, 0 failed" in done.stdout
+
+
+def test_test_says_what_was_expected_and_which_part_did_not_hold(policy):
+    cases(policy, fires=[{"case": "a configmap is read", "events": [an_audit_event(resource="configmaps")]}])
+    done = watchkeeper("test", policy)
+    assert done.returncode == 1
+    assert "secret-read: fires: a configmap is read" in done.stdout
+    assert "expected a detection, got none" in done.stdout
+    assert 'false    audit.objectRef.resource == "secrets"' in done.stdout
+    assert 'audit.objectRef.resource = "configmaps"' in done.stdout
+
+
+def test_test_says_what_fired_where_nothing_should(policy):
+    cases(policy, quiet=[{"case": "nobody minds", "events": [an_audit_event()]}])
+    done = watchkeeper("test", policy)
+    assert done.returncode == 1
+    assert "expected no detection, got 1" in done.stdout
+    assert "alice read db" in done.stdout
+
+
+def test_a_record_that_no_reader_takes_fails_its_case(policy):
+    cases(policy, quiet=[{"case": "nonsense", "events": [{"no": "log"}]}])
+    done = watchkeeper("test", policy)
+    assert done.returncode == 1
+    assert "a record was rejected" in done.stdout
+
+
+def test_a_case_with_an_unknown_word_is_refused(policy):
+    policy.with_name("secret-read.fires.jsonl").write_text('{"case": "x", "events": [], "rul": "read"}\n')
+    done = watchkeeper("test", policy)
+    assert done.returncode == 2
+    assert "secret-read.fires.jsonl:1" in done.stderr
+
+
+def test_lint_fails_on_errors_and_passes_without(policy):
+    assert watchkeeper("lint", policy).returncode == 1
+    cases(
+        policy,
+        fires=[{"case": "a secret is read", "rule": "read", "events": [an_audit_event()]}],
+        quiet=[{"case": "a list", "events": [an_audit_event(verb="list")]}],
+    )
+    done = watchkeeper("lint", policy)
+    assert done.returncode == 0, done.stdout
+
+
+def test_lint_tells_all_errors_at_once(policy):
+    policy.write_text(POLICY.replace("audit.verb", "audit.verbb").replace("T1552.007", "T9999").replace("severity: P2", "severity: P7"))
+    done = watchkeeper("lint", policy)
+    assert done.returncode == 1
+    assert "P7" in done.stdout
+
+
+def test_explain_says_what_a_rule_matches_where_its_state_lives_and_where_it_is_blind():
+    done = watchkeeper("explain", "vpc-mining-pool")
+    assert done.returncode == 0
+    for word in ("vpc-mining-pool/pool-session", "vpcflow.flow", "vpcflow.dstport is", "5 within 2h", "kept in the operator", "blind to", "What it means"):
+        assert word in done.stdout
+
+
+def test_explain_names_the_nearest_policy():
+    done = watchkeeper("explain", "vpc-mining-pol")
+    assert done.returncode == 2
+    assert "did you mean vpc-mining-pool" in done.stderr
+
+
+def test_explain_shows_each_part_for_an_event_and_an_exception_to_paste(policy, tmp_path):
+    log = tmp_path / "audit.log"
+    log.write_text(json.dumps(an_audit_event(resource="pods")) + "\n" + json.dumps(an_audit_event(user="system:serviceaccount:backup:backup")) + "\n")
+    quiet = watchkeeper("explain", "secret-read", "--policies", policy, "--event", f"{log}:1")
+    assert "the condition does not hold" in quiet.stdout
+    assert 'audit.objectRef.resource = "pods"' in quiet.stdout
+    held = watchkeeper("explain", "secret-read/read", "--policies", policy, "--event", f"{log}:2")
+    assert "the condition holds" in held.stdout
+    assert "unless backup: holds it back" in held.stdout
+    pasted = tmp_path / "exception.yaml"
+    pasted.write_text(watchkeeper("explain", "secret-read", "--policies", policy, "--event", f"{log}:2", "--except").stdout)
+    judged = watchkeeper("judge", "--no-library", "--policies", policy, "--policies", pasted, log)
+    assert judged.returncode == 0, judged.stderr
+
+
+def test_explain_says_when_there_is_no_such_event(tmp_path):
+    log = tmp_path / "audit.log"
+    log.write_text(json.dumps(an_audit_event()) + "\n")
+    assert watchkeeper("explain", "vpc-mining-pool", "--event", f"{log}:9").returncode == 3
+    assert watchkeeper("explain", "vpc-mining-pool", "--event", f"{tmp_path}/missing:1").returncode == 3
+
+
+def test_fields_lists_kinds_and_their_fields():
+    assert "audit.request" in watchkeeper("fields").stdout
+    listed = watchkeeper("fields", "audit.request").stdout
+    assert "audit.objectRef.resource" in listed
+    assert "cloudtrail.eventName" not in listed
+    assert "did you mean audit.request" in watchkeeper("fields", "audit.requets").stderr
+
+
+def test_coverage_is_a_table_or_a_layer():
+    assert "Privilege Escalation" in watchkeeper("coverage").stdout
+    layer = json.loads(watchkeeper("coverage", "--output", "layer").stdout)
+    assert layer["domain"] == "enterprise-attack"
+    assert {"T1611", "T1552.007"} <= {row["techniqueID"] for row in layer["techniques"]}
+
+
+def processor_seconds(*arguments):
+    """Least of three runs; processor time, because the machine has other work."""
+    spent = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        watchkeeper(*arguments)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return min(spent)
+
+
+def test_help_answers_before_anyone_waits():
+    assert processor_seconds("--help") < 0.2
+
+
+def test_one_event_is_judged_by_the_whole_library_before_anyone_waits(tmp_path):
+    log = tmp_path / "audit.log"
+    log.write_text(json.dumps(an_audit_event()) + "\n")
+    watchkeeper("judge", log)
+    assert processor_seconds("judge", log) < 0.5
+
+
+@pytest.mark.parametrize("command", ["judge", "test", "lint", "explain", "fields", "coverage"])
+def test_every_command_explains_itself_with_examples(command):
+    done = watchkeeper(command, "--help")
+    assert done.returncode == 0
+    assert f"watchkeeper {command}" in done.stdout
