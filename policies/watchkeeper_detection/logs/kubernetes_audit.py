@@ -12,18 +12,18 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from watchkeeper_detection import subject
 from watchkeeper_detection.event import Event
 from watchkeeper_detection.logs.kubernetes_object import READ_FOR, KubernetesObject
-from watchkeeper_detection.logs.kubernetes_shapes import aks_category, from_aks, from_gke, is_gke
+from watchkeeper_detection.logs.kubernetes_shapes import aks_category, aks_text, from_aks, from_gke, is_gke
 from watchkeeper_detection.logs.provider import Provider, RecordPlace, TypedPath, common_fills, time_ns
 from watchkeeper_detection.logs.records import build, with_fallback_time
 from watchkeeper_detection.record_types import record_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-
-    import msgspec
 
     from watchkeeper_detection.logs.pieces import Run
     from watchkeeper_detection.logs.provider import Reads
@@ -179,14 +179,25 @@ def recognise(record: dict[str, Any]) -> bool:
     return is_gke(record) or aks_category(record) is not None
 
 
+@cache
+def _decoder(record: type[msgspec.Struct]) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(record)
+
+
 def events(record: dict[str, Any], place: RecordPlace, reads: Reads) -> Iterable[Event]:
-    source = SOURCE
+    struct, source = audit_type(reads), SOURCE
+    audit = None
     if is_gke(record):
         source, record = GKE_SOURCE, from_gke(record)
     elif aks_category(record) is not None:
-        source, record = AKS_SOURCE, from_aks(record)
+        source = AKS_SOURCE
+        text = aks_text(record)
+        try:
+            audit = _decoder(struct).decode(text)
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            record = from_aks(text)
     event = Event(KIND, source, place.stream, place.number, place.offset, FILLS)
-    event.__dict__["audit"] = build(audit_type(reads), record)
+    event.__dict__["audit"] = build(struct, record) if audit is None else audit
     return (event,)
 
 

@@ -37,24 +37,29 @@ def aks_category(record: dict[str, Any]) -> str | None:
 
 
 def _aks_text(record: dict[str, Any]) -> Any:
-    properties = record.get("properties", record.get("Properties"))
-    found = at(properties, "log")
+    found = at(record.get("properties", record.get("Properties")), "log")
     return found if found is not None else record.get("log_s")
 
 
-def from_aks(record: dict[str, Any]) -> dict[str, Any]:
-    """The audit event in a diagnostic record. Raises RecordSkipped for other logs of the control plane."""
+def aks_text(record: dict[str, Any]) -> str:
+    """The audit event in a diagnostic record, as text. Raises RecordSkipped for other logs of the control plane."""
     if aks_category(record) not in AKS_CATEGORIES:
         raise RecordSkipped
     text = _aks_text(record)
-    if isinstance(text, str):
-        try:
-            text = decode_json(text)
-        except NotJson as fault:
-            raise RecordRejected(f"properties.log: {fault}") from fault
-    if not isinstance(text, dict):
+    if not isinstance(text, str):
         raise RecordRejected("properties.log holds no audit event")
     return text
+
+
+def from_aks(text: str) -> dict[str, Any]:
+    """The audit event that the text is."""
+    try:
+        event = decode_json(text)
+    except NotJson as fault:
+        raise RecordRejected(f"properties.log: {fault}") from fault
+    if not isinstance(event, dict):
+        raise RecordRejected("properties.log holds no audit event")
+    return event
 
 
 def from_gke(record: dict[str, Any]) -> dict[str, Any]:

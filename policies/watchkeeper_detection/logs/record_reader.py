@@ -73,6 +73,8 @@ class RecordReader:
 
     def _run(self, run: Lines | Elements) -> list[Event]:
         """Events of a run of records."""
+        if self._text is not None and isinstance(run, Lines) and run.buffer[run.start : run.start + 1].isdigit():
+            return self._text_run(run, self._text)
         typed = self._typed
         records = self._decoded(run, typed) if typed is not None else None
         if typed is None or records is None:
@@ -247,6 +249,22 @@ class RecordReader:
         else:
             if event is not None:
                 yield event
+
+    def _text_run(self, run: Lines, reader: Callable[[str, RecordPlace], Event | None]) -> list[Event]:
+        """Events of a run that begins like a text line; what is none is read as any other record."""
+        found: list[Event] = []
+        start, number = run.start, run.number
+        for end in run.ends:
+            try:
+                event = reader(run.buffer[start:end].decode("ascii"), RecordPlace(self._stream, number, run.base + start))
+            except (RecordRejected, UnicodeDecodeError):
+                found += self._record(run.piece(number))
+            else:
+                if event is not None:
+                    found.append(event)
+            start = end + 1
+            number += 1
+        return found
 
     def _text_reader(self, text: str) -> Callable[[str, RecordPlace], Event | None] | None:
         """Reader of text lines, opened at the first line that a provider recognises."""
