@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from watchkeeper_detection.event import Event
 
-READ_FOR_SUMMARY = {"audit": {"audit.level"}, "cloudtrail": {"cloudtrail.eventCategory"}, "log": {"log.reason", "log.excerpt"}}
+READ_FOR_SUMMARY = {"audit": {"audit.level", "audit.stage", "audit.auditID"}, "cloudtrail": {"cloudtrail.eventCategory"}, "log": {"log.reason", "log.excerpt"}}
 
 
 class Setup(msgspec.Struct, frozen=True):
@@ -33,12 +33,16 @@ class Setup(msgspec.Struct, frozen=True):
 
 
 class Part(msgspec.Struct, frozen=True):
-    """A file, or lines of one: from byte `start` up to `end` (None: to its end), the first of which has number `number`."""
+    """A file, or lines of one: from byte `start` up to `end` (None: to its end), the first of which has number `number`.
+
+    started  audit ids of requests that earlier parts judged when they started
+    """
 
     path: str
     start: int = 0
     end: int | None = None
     number: int = 1
+    started: tuple[str, ...] = ()
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -87,15 +91,13 @@ class Counts(msgspec.Struct):
         self.levels = self.levels | other.levels
 
 
-def _renumbered(events: Iterator[Event], part: Part) -> Iterator[Event]:
-    """The events with the line numbers and offsets of the whole file."""
-    return events if part.start == 0 else _shifted(events, part.number - 1, part.start)
-
-
-def _shifted(events: Iterator[Event], lines: int, offset: int) -> Iterator[Event]:
+def _as_of_the_file(events: Iterator[Event], part: Part, started: frozenset[str]) -> Iterator[Event]:
+    """The events as if the file had been read from its beginning: numbers, offsets, and requests judged before."""
     for event in events:
-        event.number += lines
-        event.offset += offset
+        if event.kind == "audit.request" and event.audit.stage == "ResponseComplete" and event.audit.auditID in started:
+            continue
+        event.number += part.number - 1
+        event.offset += part.start
         yield event
 
 
@@ -113,12 +115,17 @@ class PartJudge:
 
     def judge(self, part: Part) -> Iterator[Batch | Unreadable]:
         reader = StreamReader(part.path, source=self._setup.source, reads=self._reads)
+        started = frozenset(part.started)
+
+        def whole(events: Iterator[Event]) -> Iterator[Event]:
+            return _as_of_the_file(events, part, started) if part.start else events
+
         try:
             for chunk in files.chunks(part.path, start=part.start, end=part.end):
-                yield self._batch(_renumbered(reader.feed(chunk.data), part), chunk.read_bytes)
+                yield self._batch(whole(reader.feed(chunk.data)), chunk.read_bytes)
         except files.FileUnreadableError as error:
             yield Unreadable(part.path, str(error))
-        yield self._batch(_renumbered(reader.close(), part), 0)
+        yield self._batch(whole(reader.close()), 0)
 
     def _batch(self, events: Iterable[Event], read_bytes: int) -> Batch:
         batch = Batch([], [], [], 0, read_bytes)

@@ -3,8 +3,10 @@ import json
 import pytest
 from tests.support.raw_records import an_audit_event
 
-from watchkeeper_cli.parts import Part
+from watchkeeper_cli.parts import Part, PartJudge, Setup
 from watchkeeper_cli.splitting import holds_json_lines, parts_of
+from watchkeeper_detection.checking import check_policies
+from watchkeeper_detection.policy_loading import load_policies
 
 
 def write_lines(path, count):
@@ -19,7 +21,7 @@ def test_parts_begin_at_line_starts_and_leave_nothing_out(tmp_path):
     assert len(parts) > 5
     assert parts[0].start == 0
     assert [part.end for part in parts[:-1]] == [part.start for part in parts[1:]]
-    assert parts[-1].end is None
+    assert parts[-1].end == len(content)
     assert all(content[part.start - 1 : part.start] == b"\n" for part in parts[1:])
 
 
@@ -39,6 +41,43 @@ def test_a_line_longer_than_a_part_stays_whole(tmp_path):
     lines = [content[part.start : part.end] for part in parts_of(str(path), len(content), part_bytes=8_000)]
     assert b"".join(lines) == content
     assert all(line.startswith(b"{") and line.endswith(b"}\n") for line in lines)
+
+
+def detections_of(parts):
+    judge = PartJudge(Setup(judged_program()))
+    return [detection for part in parts for batch in judge.judge(part) for detection in batch.detections]
+
+
+def judged_program():
+    written = """
+apiVersion: watchkeeper.dev/v1alpha1
+kind: RuntimePolicy
+metadata: {name: any, namespace: watchkeeper}
+spec:
+  title: Any
+  rules:
+  - {name: any, "on": [audit.request], when: audit.verb == "get", severity: P3, message: "{audit.auditID} {audit.stage}"}
+"""
+    return check_policies(load_policies(written, "any.yaml").documents).program
+
+
+def test_parts_give_the_detections_of_the_whole_file(tmp_path):
+    path = write_lines(tmp_path / "audit.log", 200)
+    parts = list(parts_of(str(path), path.stat().st_size, part_bytes=10_000))
+    assert detections_of(parts) == detections_of([Part(str(path))])
+    assert len(detections_of(parts)) == 200
+
+
+def test_a_request_that_an_earlier_part_judged_when_it_started_is_not_judged_again_when_it_ends(tmp_path):
+    path = tmp_path / "audit.log"
+    records = [an_audit_event(number, stage="ResponseStarted") for number in range(5)]
+    records += [an_audit_event(number) for number in range(5, 60)]
+    records += [an_audit_event(number) for number in range(5)]
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    parts = list(parts_of(str(path), path.stat().st_size, part_bytes=10_000))
+    assert len(parts) > 3
+    assert detections_of(parts) == detections_of([Part(str(path))])
+    assert len(detections_of(parts)) == 60
 
 
 def test_a_small_file_is_one_part(tmp_path):

@@ -29,6 +29,7 @@ class Group:
     message: str
     place: Place
     first: int
+    first_id: str
     last: int
     count: int = 0
 
@@ -58,10 +59,11 @@ class Table:
                 message=detection.message,
                 place=detection.places[-1],
                 first=detection.observed_at,
+                first_id=detection.id,
                 last=detection.observed_at,
             )
-        elif (detection.observed_at, detection.id) < (group.first, ""):
-            group.message, group.place = detection.message, detection.places[-1]
+        elif (detection.observed_at, detection.id) < (group.first, group.first_id):
+            group.message, group.place, group.first_id = detection.message, detection.places[-1], detection.id
         group.count += 1
         group.first = min(group.first, detection.observed_at)
         group.last = max(group.last, detection.observed_at)
