@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from watchkeeper_detection.logs.json_scan import OPENING, SPACE, nested_end, value_end
 from watchkeeper_detection.logs.pieces import BETWEEN, Damage, Elements, Lines, Piece, Split
+from watchkeeper_detection.logs.separators import SPACE_BYTES, Separators
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,9 +29,6 @@ SLICE_BYTES = 256 << 10  # a larger chunk is taken in slices: fresh memory for l
 STEP_BYTES = 64 << 10  # documents are looked at again when this much has come, so that small chunks don't cost a look each
 HEAD_BYTES = 512  # enough to see which kind of value begins
 KEY_BYTES = 4096
-TAIL_BYTES = 8 << 10
-SEPARATORS = 8
-SEPARATOR_BYTES = 200
 EXCERPT_BYTES = 2000
 LONGEST_DISTRUST = 4096  # records found one by one after a wrong guess; doubled each time up to this
 
@@ -42,7 +40,6 @@ ENVELOPE = re.compile(
 )
 ARRAY = re.compile(rb'\[\s*[\[{"\]]')
 KEY = re.compile(rb'\s*+(?:,\s*+)?(?:"([^"\\]*+(?:\\.[^"\\]*+)*+)"\s*+:\s*+(?=\S)|(\}))', re.DOTALL)
-FIRST_KEY = re.compile(rb'\{\s*"[^"\\]{1,64}"')
 LAST_END = re.compile(rb"\}(?=\s*\]\s*(?:\}\s*)?\Z)")
 LAST_END_BYTES = 64
 BOM = b"\xef\xbb\xbf"
@@ -65,7 +62,7 @@ class Splitter:
         self._document_start = -1  # of a document whose bytes must be kept: it may be a record itself
         self._in_document = False
         self._scan: tuple[int, int] | None = None  # place and depth in a value whose end has not come yet
-        self._separators: list[bytes] = []
+        self._separators = Separators()
         self._after_object = False
         self._distrust = 0  # records to find one by one before the next guess
         self._next_distrust = 64
@@ -271,7 +268,7 @@ class Splitter:
         if start == len(self._buffer):
             if final:
                 yield self._damage(self._at, "an array cut off before its end")
-            if final or start - self._at > SEPARATOR_BYTES:
+            if final or start - self._at > SPACE_BYTES:
                 self._at = start
                 self._after_object = False
             return
@@ -283,8 +280,9 @@ class Splitter:
             self._at = start
             yield from self._give_up("an array with a bracket too many")
             return
-        self._learn_separator(start)
-        if self._base + start < self._pieces_until and (cut := self._next_separator(start)) >= 0:
+        if self._after_object:
+            self._separators.learn(self._buffer, self._at, start)
+        if self._base + start < self._pieces_until and (cut := self._separators.next(self._buffer, start)) >= 0:
             yield self._piece(start, cut + 1)
         elif self._distrust or self._scan or not (run := self._guess(start)):
             yield from self._one_element(start, final=final)
@@ -298,35 +296,11 @@ class Splitter:
         self._after_object = self._buffer[end - 1] == CLOSING_BRACE
         return Piece(self._number, self._base + start, self._buffer[start:end])
 
-    def _learn_separator(self, start: int) -> None:
-        """What stands between two records, with the key that the next one begins with."""
-        if self._after_object and start - self._at <= SEPARATOR_BYTES and len(self._separators) < SEPARATORS:
-            key = FIRST_KEY.match(self._buffer, start)
-            if key:
-                separator = b"}" + self._buffer[self._at : start] + key.group()
-                if separator not in self._separators:
-                    self._separators.append(separator)
-
-    def _next_separator(self, start: int) -> int:
-        places = [self._buffer.find(separator, start + 1) for separator in self._separators]
-        return min((place for place in places if place >= 0), default=-1)
-
-    def _last_separator(self, start: int, stop: int) -> int:
-        """Place of a late separator in this window, -1 where there is none. Searching backwards is slow: the last bytes first."""
-        for first in dict.fromkeys((max(start, stop - TAIL_BYTES), start)):
-            for index, separator in enumerate(self._separators):
-                place = self._buffer.rfind(separator, first, stop)
-                if place >= 0:
-                    if index:
-                        self._separators.insert(0, self._separators.pop(index))
-                    return place
-        return -1
-
     def _guess(self, start: int) -> Elements | None:
         """A run of elements from `start`, if its end can be guessed."""
         buffer = self._buffer
         stop = min(start + ELEMENTS_BYTES, len(buffer))
-        guesses = [self._last_separator(start, stop)]
+        guesses = [self._separators.last(buffer, start, stop)]
         if stop == len(buffer):
             last = LAST_END.search(buffer, max(start, stop - LAST_END_BYTES))
             if last:
@@ -364,7 +338,7 @@ class Splitter:
         self._after_object = False
         if end >= 0:
             self._at = end
-        elif (cut := self._next_separator(start)) >= 0:
+        elif (cut := self._separators.next(self._buffer, start)) >= 0:
             self._at = cut + 1
             self._scan = None
             self._pieces_until = self._base + len(self._buffer)
