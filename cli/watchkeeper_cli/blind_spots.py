@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from watchkeeper_detection.event import Event
     from watchkeeper_detection.program import Program, Rule
 
-LOOKED_AT_FIRST = 500  # events looked at from the beginning of each part of the input, then one in SAMPLE
+LOOKED_AT_FIRST = 500  # so many events from the beginning are all looked at, then one in SAMPLE
 SAMPLE = 16
 LEVELS = ("None", "Metadata", "Request", "RequestResponse")
 DATA_EVENTS = "data events"
