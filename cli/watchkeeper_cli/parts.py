@@ -113,8 +113,7 @@ class PartJudge:
         self._matcher = Matcher(setup.program)
         self._presence = Presence(setup.program)
         reads = {root: set(paths) for root, paths in self._matcher.reads.items()}
-        for root, paths in COLLECT_EVERY = 50_000  # objects made between two collections
-READ_FOR_SUMMARY.items():
+        for root, paths in READ_FOR_SUMMARY.items():
             reads.setdefault(root, set()).update(paths)
         self._judged = 0
         self._reads = {root: frozenset(paths) for root, paths in reads.items()}
