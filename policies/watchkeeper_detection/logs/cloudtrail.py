@@ -75,6 +75,7 @@ TARGETS = (
     *(("trailName", "AWS::CloudTrail::Trail"), ("logGroupName", "AWS::Logs::LogGroup"), ("name", None), ("resourceArn", None), ("resourceId", None)),
 )
 """Request parameters that name what was acted on, the more telling first."""
+TARGET_RANKS = {key: rank for rank, (key, _) in enumerate(TARGETS)}
 
 
 def identity(user: Any) -> msgspec.Struct:
@@ -122,13 +123,16 @@ def _target(event: Event) -> msgspec.Struct:
             kind = one.get("type")
             return subject.target(type=kind if isinstance(kind, str) else None, name=arn_name(arn), id=arn)
     parameters = opened(event.cloudtrail, "requestParameters")
-    for key, kind in TARGETS if isinstance(parameters, dict) else ():
-        value = parameters.get(key)
-        if isinstance(value, str) and value:
-            if key == "bucketName" and isinstance(parameters.get("key"), str):
-                return subject.target(type="AWS::S3::Object", name=parameters["key"], id=f"arn:aws:s3:::{value}/{parameters['key']}")
-            return subject.target(type=kind, name=arn_name(value), id=value)
-    return subject.target()
+    if not isinstance(parameters, dict):
+        return subject.target()
+    rank = min((TARGET_RANKS[key] for key, value in parameters.items() if key in TARGET_RANKS and value and isinstance(value, str)), default=None)
+    if rank is None:
+        return subject.target()
+    key, kind = TARGETS[rank]
+    value = parameters[key]
+    if key == "bucketName" and isinstance(parameters.get("key"), str):
+        return subject.target(type="AWS::S3::Object", name=parameters["key"], id=f"arn:aws:s3:::{value}/{parameters['key']}")
+    return subject.target(type=kind, name=arn_name(value), id=value)
 
 
 def arn_name(text: str) -> str:

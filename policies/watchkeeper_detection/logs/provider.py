@@ -21,7 +21,7 @@ Reads = Mapping[str, frozenset[str]] | None
 Fill = Callable[[Event], Any]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-NANOSECOND_DIGITS = 9
+MICROSECONDS_END = 26  # of 2026-03-12T02:46:00.123456
 YEAR_9999_NS = 253_402_300_800 * 10**9  # what RFC 3339 can write ends here
 
 
@@ -132,21 +132,20 @@ def time_ns(text: str | None) -> int:
     """Nanoseconds since the epoch of an RFC 3339 text (ISO 8601 is taken too, UTC where no zone is named); 0 when it is no time."""
     if not text:
         return 0
-    fraction = 0
-    dot = text.find(".", 19, 20)
     try:
-        if dot < 0:
-            moment = datetime.fromisoformat(text)
-        else:
-            end = dot + 1
-            while end < len(text) and text[end].isdigit():
-                end += 1
-            moment = datetime.fromisoformat(text[:dot] + text[end:])
-            fraction = int(text[dot + 1 : end][:NANOSECOND_DIGITS].ljust(NANOSECOND_DIGITS, "0"))
-    except ValueError:
+        since = _parsed(text) - EPOCH
+    except (ValueError, OverflowError):
         return 0
-    since = (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)) - EPOCH
-    return (since.days * 86_400 + since.seconds) * 10**9 + since.microseconds * 1000 + fraction
+    beyond = 0
+    if len(text) > MICROSECONDS_END and text[19] == "." and text[MICROSECONDS_END].isdecimal():  # datetime stops at microseconds
+        digits = text[MICROSECONDS_END : MICROSECONDS_END + 3]
+        beyond = int("".join(digit for digit in digits if digit.isdecimal()).ljust(3, "0"))
+    return (since.days * 86_400 + since.seconds) * 10**9 + since.microseconds * 1000 + beyond
+
+
+def _parsed(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def time_text(ns: int) -> str | None:
