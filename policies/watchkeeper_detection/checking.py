@@ -17,6 +17,7 @@ from watchkeeper_detection.cel.kernel_filter import exact
 from watchkeeper_detection.cel.requirements import conjuncts
 from watchkeeper_detection.cel.tree import TREE_VERSION, And, Field, walk
 from watchkeeper_detection.fields import fields, kinds, nearest
+from watchkeeper_detection.match import ABOUT
 from watchkeeper_detection.policy import ROOT_NAMESPACE, PolicyException, PolicyList, RuntimePolicy
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from watchkeeper_detection.policy_loading import Document, Place
 
 LOG_ROOTS = frozenset({"audit", "kubernetes", "cloudtrail", "vpcflow", "azure", "gcp", "windows", "log"})  # only the root namespace's policies read these
-ALWAYS_READ = ("actor.id", "identity.id", "target.id", "origin.ip")  # what each detection names
 PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 
 RESPOND_SCOPE = Scope(kinds=(), variables=dict.fromkeys(("severity", "confidence", "policy", "rule"), "string"))  # of the detection
@@ -199,7 +199,7 @@ def _check_rule(policy: RuntimePolicy, rule: RuleWritten, exceptions: Sequence[t
         runbook=rule.runbook or spec.runbook or "",
         blind_spots=tuple(rule.blind_spots or spec.blind_spots or ()),
         requires=tuple(rule.requires or spec.requires or ()),
-        reads=tuple(sorted({path for checked in pen.checked for path in checked.reads}.union(ALWAYS_READ))),
+        reads=tuple(sorted({path for checked in pen.checked for path in checked.reads}.union(ABOUT))),
         open_paths=tuple(sorted({path for checked in pen.checked for path in checked.open_paths})),
         state_key=_hash(policy.namespace, policy.name, rule.name, condition),
     )

@@ -28,6 +28,7 @@ Clause = "frozenset[Atom]"
 
 SMALL_BRANCH = 2  # running two conditions costs less than one more probe
 DEPTH = 8
+COMBINATIONS = 8192  # of probed fields' values remembered
 PATTERN_MEMO = 8192  # values remembered per field; user agents and addresses repeat, an attacker's do not
 SET_MEMORY_BYTES = 256 << 20  # of the set's automaton; a set that runs out answers "no", so it gets plenty
 PATTERN_VALUE_BYTES = 4096  # a longer value is matched, but not remembered
@@ -49,33 +50,88 @@ class Placed(NamedTuple):
 
 
 class Branch(Generic[R]):
-    """Rules found here, and probes that find more."""
+    """Rules found here, and probes that find more: the field to read, and what its value leads to."""
 
     __slots__ = ("probes", "rules")
 
-    def __init__(self, rules: tuple[R, ...] = (), probes: tuple[tuple[Callable[[Event], Any], Callable[[Any], Branch[R] | None]], ...] = ()) -> None:
+    def __init__(self, rules: tuple[R, ...] = (), probes: tuple[Probe[R], ...] = ()) -> None:
         self.rules = rules
         self.probes = probes
 
-    def find(self, event: Event) -> list[R]:
-        """Every rule that the event may meet; a rule placed under several alternatives may come twice."""
-        found = list(self.rules)
-        for read, look_up in self.probes:
-            branch = look_up(read(event))
-            if branch is not None:
-                if branch.probes:
-                    found += branch.find(event)
-                else:
-                    found += branch.rules
+    def every(self) -> list[R]:
+        """All rules below; one placed under several alternatives comes several times."""
+        return [*self.rules, *(rule for probe in self.probes for branch in probe.table.branches() for rule in branch.every())]
+
+
+class Probe(Generic[R]):
+    """Reads one field; `table.get(value)` is the branch that its value leads to, or None."""
+
+    __slots__ = ("path", "read", "table")
+
+    def __init__(self, path: str, table: Equalities[R] | Patterns[R]) -> None:
+        self.path = path
+        self.read = getter(path)
+        self.table = table
+
+
+class Index(Generic[R]):
+    """The tree, and a memo: records repeat, so what the values of some fields lead to is worked out once for each combination.
+
+    When combinations become too many, the field with the most values leaves the memo and is looked at for each event.
+    """
+
+    def __init__(self, root: Branch[R]) -> None:
+        self.root = root
+        self._memo: dict[Any, tuple[tuple[R, ...], tuple[Probe[R], ...]]] = {}
+        self._remember(sorted({probe.path for probe in root.probes}))
+
+    def _remember(self, paths: list[str]) -> None:
+        self._paths = paths
+        self._read = getter(*paths) if len(paths) > 1 else None
+        self._memo.clear()
+
+    def find(self, event: Event) -> Sequence[R]:
+        """Every rule that the event may meet; one placed under several alternatives may come twice."""
+        if self._read is None:
+            return self._probed((self.root.rules, self.root.probes), event)
+        key = self._read(event)
+        found = self._memo.get(key)
+        if found is None:
+            found = self._resolved(key)
+        return self._probed(found, event) if found[1] else found[0]
+
+    def _resolved(self, key: tuple[Any, ...]) -> tuple[tuple[R, ...], tuple[Probe[R], ...]]:
+        """What is found for these values of the remembered fields, and the probes of other fields that are left."""
+        values = dict(zip(self._paths, key, strict=True))
+        rules: list[R] = []
+        left: list[Probe[R]] = []
+        branches = [self.root]
+        for branch in branches:
+            rules += branch.rules
+            for probe in branch.probes:
+                if probe.path not in values:
+                    left.append(probe)
+                elif (below := probe.table.get(values[probe.path])) is not None:
+                    branches.append(below)
+        found = (tuple(rules), tuple(left))
+        if len(self._memo) >= COMBINATIONS:
+            counts = [(len({one[number] for one in self._memo}), path) for number, path in enumerate(self._paths)]
+            most = max(counts)[1]
+            self._remember([path for path in self._paths if path != most])
+        elif sum(len(value) for value in key if value.__class__ is str) <= PATTERN_VALUE_BYTES:
+            self._memo[key] = found
         return found
 
-    def every(self) -> list[R]:
-        """All rules below."""
-        found = list(self.rules)
-        for _, look_up in self.probes:
-            for branch in look_up.__self__.branches():  # type: ignore[attr-defined]
-                found += branch.every()
-        return found
+    @staticmethod
+    def _probed(found: tuple[tuple[R, ...], tuple[Probe[R], ...]], event: Event) -> list[R]:
+        rules = list(found[0])
+        probes = list(found[1])
+        for probe in probes:
+            branch = probe.table.get(probe.read(event))
+            if branch is not None:
+                rules += branch.rules
+                probes += branch.probes
+        return rules
 
 
 class Equalities(dict[Any, "Branch[R]"], Generic[R]):
@@ -90,7 +146,7 @@ class Patterns(Generic[R]):
 
     def __init__(self, tests: dict[tuple[str, Any], Branch[R]]) -> None:
         self._equal = {value: branch for (op, value), branch in tests.items() if op == "eq"}
-        self._folded = {value.lower(): branch for (op, value), branch in tests.items() if op == "ieq"}
+        self._folded = {value.casefold(): branch for (op, value), branch in tests.items() if op == "ieq"}
         texts = [(pattern_of(op, value), branch) for (op, value), branch in tests.items() if op not in ("eq", "ieq")]
         self._by_number = [branch for _, branch in texts]
         self._set: Any = None
@@ -118,7 +174,7 @@ class Patterns(Generic[R]):
             return found
 
     def _match(self, value: str) -> Branch[R] | None:
-        hits = [branch for branch in (self._equal.get(value), self._folded.get(value.lower())) if branch is not None]
+        hits = [branch for branch in (self._equal.get(value), self._folded.get(value.casefold())) if branch is not None]
         if self._set is not None:
             try:
                 numbers = self._set.Match(value) or ()
@@ -145,9 +201,9 @@ def pattern_of(op: str, value: str) -> str:
     return {"prefix": r"\A" + quoted, "suffix": quoted + r"\z", "contains": quoted}[op]
 
 
-def getter(path: str) -> Callable[[Event], Any]:
-    """Reads a closed field from an event, absent as None."""
-    return attrgetter(".".join(attribute_name(word) for word in path.split(".")))
+def getter(*paths: str) -> Callable[[Event], Any]:
+    """Reads closed fields from an event, absent as None: one value, or a tuple where several are asked for."""
+    return attrgetter(*(".".join(attribute_name(word) for word in path.split(".")) for path in paths))
 
 
 def build(placed: Sequence[Placed], depth: int = 0) -> Branch[Any]:
@@ -173,11 +229,11 @@ def build(placed: Sequence[Placed], depth: int = 0) -> Branch[Any]:
             for atom in clause:
                 groups[chosen][(atom.op, atom.value)].append(rest)
         remaining = left
-    probes = []
+    probes: list[Probe[Any]] = []
     for (path, patterned), tests in groups.items():
         branches = {test: build(rules, depth + 1) for test, rules in tests.items()}
         table: Any = Patterns(branches) if patterned else Equalities({value: branch for (_, value), branch in branches.items()})
-        probes.append((getter(path), table.get))
+        probes.append(Probe(path, table))
     return Branch(tuple(here), tuple(probes))
 
 

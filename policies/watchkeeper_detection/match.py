@@ -6,32 +6,27 @@ wait in a window, be spilled to disk, or travel from a node to the operator.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import msgspec
 
 from watchkeeper_detection.cel.values import Duration, Timestamp
 from watchkeeper_detection.detection import Place
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from watchkeeper_detection.event import Event
-
 Scalar = str | int | float | bool | None
+ABOUT = ("actor.id", "identity.id", "target.id", "origin.ip")  # fields that every match and detection names
 SCALAR_TEXT = 1024  # characters of one kept value
 
 
-class Match(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+class Match(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One satisfied unit of a stateful rule.
 
     rule      `Rule.state_key`
     step      number of the sequence's step, 0 elsewhere
+    about     actor, identity, target, origin: what a detection names
     keys      values of `by` (threshold, step) or `per` (first-seen); None where absent
     value     value of `distinct`, or values of `of`
     suppress  values of `suppress.by`
-    kept      path → value, what later steps and the message read (sequences)
     words     values that the message shows, in its order (all but sequences)
+    kept      path → value, what later steps, guards and the message read (sequences)
     """
 
     rule: str
@@ -42,15 +37,12 @@ class Match(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     source: str
     kind: str
     place: Place
+    about: tuple[Scalar, ...]
     keys: tuple[Scalar, ...]
     value: tuple[Scalar, ...] = ()
     suppress: tuple[Scalar, ...] = ()
-    kept: dict[str, Scalar] = {}
     words: tuple[Scalar, ...] = ()
-    actor: str | None = None
-    identity: str | None = None
-    target: str | None = None
-    origin: str | None = None
+    kept: dict[str, Scalar] = {}
 
     def order(self) -> tuple[int, int, str, str]:
         """Event time first; at the same instant earlier steps come first, then the provider's own id, so that the way
@@ -72,7 +64,3 @@ def scalar(value: object) -> Scalar:
     if isinstance(value, dict):
         return msgspec.json.encode(value, enc_hook=str).decode()[:SCALAR_TEXT]
     return None
-
-
-def scalars(event: Event, readers: Iterable[Callable[[Event], Any]]) -> tuple[Scalar, ...]:
-    return tuple([scalar(read(event)) for read in readers])

@@ -5,8 +5,10 @@ It runs wherever events are (a node, a worker process); what it returns can be j
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from watchkeeper_detection.cel.compile import compile_condition, compile_value
@@ -14,20 +16,21 @@ from watchkeeper_detection.cel.requirements import clauses
 from watchkeeper_detection.cel.tree import Field
 from watchkeeper_detection.cel.values import Failure
 from watchkeeper_detection.detection import Detection, Entity, Place, detection_id
-from watchkeeper_detection.index import Branch, Placed, build, getter, indexable
-from watchkeeper_detection.match import Match, Scalar, scalar, scalars
+from watchkeeper_detection.index import Index, Placed, build, getter, indexable
+from watchkeeper_detection.match import ABOUT, Match, Scalar, scalar
 from watchkeeper_detection.redact import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from watchkeeper_detection.cel.tree import Node
     from watchkeeper_detection.event import Event
     from watchkeeper_detection.program import Guard, Program, Rule
 
 NOTHING: tuple[tuple[Detection, ...], tuple[Match, ...]] = ((), ())
+PLAIN = frozenset({"string", "int", "bool", "double", "list(string)"})  # field types that are read as they are
 MESSAGE_VALUE = 300  # characters of one value in a message
-FAILURE_SAMPLE = 4  # the first conditions of each rule that do not hold are looked at again for type errors, then one in 512
+FAILURE_SAMPLE = 16  # events of each kind whose conditions are looked at again for type errors; then one in 512
 
 
 class MatcherStatistics:
@@ -57,7 +60,6 @@ class Unit:
         self.step = step
         self.when = when
         self._lists = lists
-        self.tried = 0
         self.holds: Callable[[Event], bool] = self._compile_then_hold
         self._value: Callable[[Event], object] | None = None
 
@@ -88,40 +90,68 @@ def _always(_event: Event) -> bool:
     return True
 
 
+class Capture:
+    """Reads in one go what a match keeps of an event, and deals it out."""
+
+    def __init__(self, rule: Rule, lists: Mapping[str, Any], step: int) -> None:
+        by: tuple[Node, ...] = ()
+        value: tuple[Node, ...] = ()
+        kept: tuple[tuple[str, Node], ...] = ()
+        words = tuple(word.value for word in rule.message if word.value is not None)
+        if rule.threshold:
+            by, value = rule.threshold.by, (rule.threshold.distinct,) if rule.threshold.distinct is not None else ()
+        elif rule.first_seen:
+            by, value = rule.first_seen.per, rule.first_seen.of
+        elif rule.sequence:
+            by, kept, words = rule.sequence.steps[step].by, rule.sequence.steps[step].keep, ()
+        suppress = rule.suppress.by if rule.suppress else ()
+        self.rule, self.step = rule.state_key, step
+        self.ends = tuple(itertools.accumulate(map(len, (by, value, suppress, words)), initial=len(ABOUT)))
+        self.kept = tuple(path for path, _ in kept)
+        self.read = read_all((*by, *value, *suppress, *words, *(node for _, node in kept)), lists)
+
+    def match(self, event: Event) -> Match:
+        values = tuple(map(scalar, self.read(event)))
+        about, by, value, suppress, words = self.ends
+        return Match(
+            self.rule,
+            self.step,
+            event.observed_at,
+            event.id,
+            provider_id(event),
+            event.source,
+            event.kind,
+            Place(event.stream, event.number, event.offset),
+            values[:about],
+            values[about:by],
+            values[by:value],
+            values[value:suppress],
+            values[suppress:words],
+            dict(zip(self.kept, values[words:], strict=True)) if self.kept else {},
+        )
+
+
 class RuleCode:
-    """A rule's guards, keys and message, compiled when the rule first holds."""
+    """A rule's guards and captures, compiled when the rule first holds."""
 
     def __init__(self, rule: Rule, lists: Mapping[str, Any]) -> None:
-        def values(nodes: tuple[Node, ...]) -> list[Callable[[Event], Any]]:
-            return [reader_of(node, lists) for node in nodes]
-
         self.guards = [(guard, compile_condition(guard.when, lists)) for guard in (*rule.unless, *rule.exceptions)] if rule.sequence is None else []
-        self.shown = values(tuple(word.value for word in rule.message if word.value is not None)) if rule.sequence is None else []
-        self.suppress = values(rule.suppress.by) if rule.suppress else []
+        self.captures = [Capture(rule, lists, step) for step in range(len(rule.sequence.steps) if rule.sequence else 1)]
         self.reads = [(path, getter(path)) for path in rule.reads]
-        self.steps: list[tuple[list[Callable[[Event], Any]], list[tuple[str, Callable[[Event], Any]]]]] = []
-        self.keys: list[Callable[[Event], Any]] = []
-        self.value: list[Callable[[Event], Any]] = []
-        if rule.threshold:
-            self.keys = values(rule.threshold.by)
-            self.value = values((rule.threshold.distinct,)) if rule.threshold.distinct is not None else []
-        elif rule.first_seen:
-            self.keys, self.value = values(rule.first_seen.per), values(rule.first_seen.of)
-        elif rule.sequence:
-            self.steps = [(values(step.by), [(path, reader_of(node, lists)) for path, node in step.keep]) for step in rule.sequence.steps]
-
-    def shown_words(self, event: Event) -> tuple[Scalar, ...]:
-        return scalars(event, self.shown)
+        self.is_stateless = not (rule.sequence or rule.threshold or rule.first_seen or rule.suppress)
 
     def absent(self, event: Event) -> tuple[str, ...]:
-        return tuple(path for path, read in self.reads if is_absent(read(event)))
+        return tuple([path for path, read in self.reads if is_absent(read(event))])
 
 
-def reader_of(node: Node, lists: Mapping[str, Any]) -> Callable[[Event], Any]:
-    """Reads the value of a key or of a word: a closed field directly, anything else as compiled."""
-    if isinstance(node, Field) and not node.words and node.type in ("string", "int", "bool", "double", "list(string)"):
-        return getter(node.path)
-    return compile_value(node, lists)
+def read_all(nodes: tuple[Node, ...], lists: Mapping[str, Any]) -> Callable[[Event], Iterable[Any]]:
+    """Reads what a detection is about, then the nodes' values: closed fields by one look-up for all, the rest as compiled."""
+    plain = [isinstance(node, Field) and not node.words and node.type in PLAIN for node in nodes]
+    if all(plain):
+        return getter(*ABOUT, *(node.path for node in nodes if isinstance(node, Field)))
+    about = getter(*ABOUT)
+    readers = [getter(node.path) if isinstance(node, Field) and is_plain else compile_value(node, lists) for node, is_plain in zip(nodes, plain, strict=True)]
+    return lambda event: (*about(event), *[read(event) for read in readers])
 
 
 def message_of(rule: Rule, words: tuple[Scalar, ...]) -> str:
@@ -133,7 +163,13 @@ def message_of(rule: Rule, words: tuple[Scalar, ...]) -> str:
 def shown(value: object) -> str:
     """A value as a message shows it: redacted, bounded, `?` where absent. Escaping is the output's business."""
     text = scalar(value)
-    return "?" if text is None else redact(str(text))[:MESSAGE_VALUE]
+    return "?" if text is None else redacted(str(text))[:MESSAGE_VALUE]
+
+
+@lru_cache(maxsize=4096)
+def redacted(text: str) -> str:
+    """Values repeat (who, where); a text is at most SCALAR_TEXT long."""
+    return redact(text)
 
 
 def is_absent(value: object) -> bool:
@@ -148,7 +184,7 @@ class Matcher:
         self.lists: dict[str, Any] = {name: frozenset(values) for name, values in program.lists.items()}
         self.statistics = MatcherStatistics()
         self._codes: dict[int, RuleCode] = {}
-        self._roots: dict[str, Branch[Unit]] = {}
+        self._indexes: dict[str, Index[Unit]] = {}
         by_kind: dict[str, list[Placed]] = {}
         for rule in program.rules:
             for unit, kinds in self._units(rule):
@@ -156,7 +192,7 @@ class Matcher:
                 for kind in kinds:
                     by_kind.setdefault(kind, []).append(Placed(unit, needed))
         for kind, placed in by_kind.items():
-            self._roots[kind] = build(placed)
+            self._indexes[kind] = Index(build(placed))
 
     def _units(self, rule: Rule) -> list[tuple[Unit, tuple[str, ...]]]:
         if rule.sequence is None:
@@ -166,29 +202,30 @@ class Matcher:
     def match(self, event: Event) -> tuple[tuple[Detection, ...], tuple[Match, ...]]:
         """Detections of plain rules, and matches of rules that keep state."""
         statistics = self.statistics
-        statistics.events[event.kind] += 1
-        root = self._roots.get(event.kind)
-        if root is None:
+        number = statistics.events[event.kind]
+        statistics.events[event.kind] = number + 1
+        index = self._indexes.get(event.kind)
+        if index is None:
             return NOTHING
         try:
-            found = root.find(event)
+            found = index.find(event)
         except TypeError:  # a value of a type that its field can't have, a list in place of a name: every rule decides for itself
-            found = list(dict.fromkeys(root.every()))
+            found = list(dict.fromkeys(index.root.every()))
         if not found:
             return NOTHING
         statistics.candidates += len(found)
-        held = [unit for unit in found if unit.holds(event) or self._sampled(unit, event)]
+        held = [unit for unit in found if unit.holds(event)]
+        if number < FAILURE_SAMPLE or not number & 511:
+            self._count_failures(event, [unit for unit in found if unit not in held])
         return self._judged(event, held) if held else NOTHING
 
-    def _sampled(self, unit: Unit, event: Event) -> bool:
-        """Count a type error among conditions that did not hold; never makes one hold."""
-        unit.tried += 1
-        if unit.tried <= FAILURE_SAMPLE or not unit.tried & 511:
+    def _count_failures(self, event: Event, others: list[Unit]) -> None:
+        """Were there type errors among the conditions that did not hold? Asked of a sample of events, for it costs as much again."""
+        for unit in others:
             failure = unit.failure(event)
             if failure is not None:
                 self.statistics.failures[unit.rule.name] += 1
-                self.statistics.failure_example.setdefault(unit.rule.name, f"{failure} ({event.stream}:{event.number})")
-        return False
+                self.statistics.failure_example.setdefault(unit.rule.name, f"{failure.message} ({event.stream}:{event.number})")
 
     def _judged(self, event: Event, held: list[Unit]) -> tuple[tuple[Detection, ...], tuple[Match, ...]]:
         detections: list[Detection] = []
@@ -200,10 +237,11 @@ class Matcher:
                 code = self._codes[id(rule)] = RuleCode(rule, self.lists)
             if self._is_held_back(rule, code, event):
                 continue
-            if rule.sequence is None and rule.threshold is None and rule.first_seen is None and rule.suppress is None:
-                detections.append(detection_of_event(rule, code, event))
+            match = code.captures[unit.step].match(event)
+            if code.is_stateless:
+                detections.append(make_detection(rule, (match,), 1, absent=code.absent(event)))
             else:
-                matches.append(match_of_event(rule, code, unit.step, event))
+                matches.append(match)
         return tuple(detections), tuple(matches)
 
     def _is_held_back(self, rule: Rule, code: RuleCode, event: Event) -> bool:
@@ -239,44 +277,10 @@ def provider_id(event: Event) -> str:
     return str(read(event) or "") if read else ""
 
 
-def detection_of_event(rule: Rule, code: RuleCode, event: Event) -> Detection:
-    return make_detection(rule, (match_of_event(rule, code, 0, event),), 1, absent=code.absent(event))
-
-
-def match_of_event(rule: Rule, code: RuleCode, step: int, event: Event) -> Match:
-    keys, kept = code.keys, {}
-    if rule.sequence is not None:
-        keys, keep = code.steps[step]
-        kept = {path: scalar(read(event)) for path, read in keep}
-    return Match(
-        rule=rule.state_key,
-        step=step,
-        observed_at=event.observed_at,
-        event_id=event.id,
-        provider_id=provider_id(event),
-        source=event.source,
-        kind=event.kind,
-        place=Place(event.stream, event.number, event.offset),
-        keys=scalars(event, keys),
-        value=scalars(event, code.value),
-        suppress=scalars(event, code.suppress),
-        kept=kept,
-        words=code.shown_words(event),
-        actor=_text(event.actor.id),
-        identity=_text(event.identity.id),
-        target=_text(event.target.id),
-        origin=_text(event.origin.ip),
-    )
-
-
-def _text(value: object) -> str | None:
-    text = scalar(value)
-    return None if text is None else str(text)
-
-
 def make_detection(rule: Rule, matches: tuple[Match, ...], count: int, *, message: str | None = None, absent: tuple[str, ...] = ()) -> Detection:
     """The detection that these matches of the rule make; the last one says who, what and when."""
     last = matches[-1]
+    actor, identity, target, origin = (None if value is None else str(value) for value in last.about)
     ids = tuple(match.event_id for match in matches)
     return Detection(
         id=detection_id(f"{rule.namespace}/{rule.policy}", rule.rule, ids),
@@ -294,11 +298,11 @@ def make_detection(rule: Rule, matches: tuple[Match, ...], count: int, *, messag
         event_ids=ids,
         provider_ids=tuple(match.provider_id for match in matches if match.provider_id),
         count=count,
-        actor=last.actor,
-        identity=last.identity,
-        target=last.target,
-        origin=last.origin,
-        entities=entities_of((("actor", "actor", last.actor), ("identity", "identity", last.identity), ("target", "resource", last.target), ("origin", "address", last.origin))),
+        actor=actor,
+        identity=identity,
+        target=target,
+        origin=origin,
+        entities=entities_of((("actor", "actor", actor), ("identity", "identity", identity), ("target", "resource", target), ("origin", "address", origin))),
         runbook=rule.runbook,
         absent=absent,
         blind_spots=rule.blind_spots,

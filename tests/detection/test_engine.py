@@ -5,6 +5,7 @@ import pytest
 
 from tests.support.events import SECOND, a_policy, a_program, an_event
 from watchkeeper_detection import engine as engine_module
+from watchkeeper_detection import index as index_module
 from watchkeeper_detection.engine import Engine, Watermarks
 
 DELETE = """
@@ -241,9 +242,21 @@ def test_the_index_agrees_with_running_every_rule():
         ('audit.objectRef.resource == "pods"', 'audit.objectRef.name.startsWith("z")', 'audit.verb != "b"', 'audit.responseStatus.code == 403'),
     )]
     engine = an_engine(*(DELETE.replace('audit.verb == "delete"', text) for text in texts))
-    units = list(dict.fromkeys(engine.matcher._roots["audit.request"].every()))
+    units = list(dict.fromkeys(engine.matcher._indexes["audit.request"].root.every()))
     assert len(units) == len(texts)
     for verb, agent, name, resource, code in itertools.product(("a", "b", "c", None), ("x", "y"), ("z", "az", "y", None), ("pods", None), (403, None)):
         event = an_event(**{"audit.verb": verb, "audit.userAgent": agent, "audit.objectRef.name": name, "audit.objectRef.resource": resource, "audit.responseStatus.code": code})
         expected = {unit.rule.name for unit in units if unit.holds(event)}
         assert {f"{one.policy}/{one.rule}" for one in engine.evaluate(event)} == expected
+
+
+def test_fields_with_too_many_values_leave_the_memo_and_the_index_still_finds_every_rule(monkeypatch):
+    monkeypatch.setattr(index_module, "COMBINATIONS", 16)
+    conditions = ('audit.objectRef.name == "n7" && audit.verb == "get"', 'audit.userAgent.contains("u3") || audit.verb == "put"', 'audit.verb == "get"')
+    engine = an_engine(*(DELETE.replace('audit.verb == "delete"', text) for text in conditions))
+    units = list(dict.fromkeys(engine.matcher._indexes["audit.request"].root.every()))
+    for number in range(500):
+        event = an_event(**{"audit.verb": ("get", "put", "list")[number % 3], "audit.objectRef.name": f"n{number % 50}", "audit.userAgent": f"u{number % 70}"})
+        expected = {unit.rule.name for unit in units if unit.holds(event)}
+        assert {f"{one.policy}/{one.rule}" for one in engine.evaluate(event)} == expected
+    assert len(engine.matcher._indexes["audit.request"]._memo) <= 16

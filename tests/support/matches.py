@@ -17,6 +17,7 @@ def a_match(at: float = 0, key: str | None = "alice", *, value: str | None = Non
         source="k8s-audit",
         kind="audit.request",
         place=Place("log", number, -1),
+        about=(key, key, None, None),
         keys=(key,),
         value=(value,) if value is not None else (),
         suppress=(key,),

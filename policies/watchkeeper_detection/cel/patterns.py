@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
 
 _OPTIONS = re2.Options()
 _OPTIONS.log_errors = False
+FEW_TEXTS = 4  # fewer are looked for one by one
 _MAX_PATTERN = 4096  # letters; longer ones belong into a list
 _MAX_PROGRAM = 20_000  # instructions of RE2; past that a set could run out of memory and then answers "no" without saying so
 
@@ -33,10 +33,16 @@ def matcher(pattern: str) -> Callable[[str], bool]:
         raise Failed(f"{pattern!r} is no regular expression: {_reason(error)}") from None
     if program > _MAX_PROGRAM:
         raise Failed(f"{pattern[:60]!r} repeats too much: it takes {program} instructions, {_MAX_PROGRAM} are allowed")
-    only = re2.Set.SearchSet(_OPTIONS)
-    only.Add(pattern)
-    only.Compile()
-    match = only.Match
+    return _set_of((pattern,))
+
+
+def _set_of(regexes: tuple[str, ...]) -> Callable[[str], bool]:
+    """Whether one of the patterns occurs in a text."""
+    patterns = re2.Set.SearchSet(_OPTIONS)
+    for regex in regexes:
+        patterns.Add(regex)
+    patterns.Compile()
+    match = patterns.Match
 
     def matches(text: str) -> bool:
         try:
@@ -87,5 +93,6 @@ def any_of(function: str, texts: Collection[str]) -> Callable[[str], bool]:
         return lambda text: text.endswith(parts)
     if not parts:
         return lambda _text: False
-    search = re.compile("|".join(map(re.escape, parts))).search  # literals only: nothing to backtrack into
-    return lambda text: search(text) is not None
+    if len(parts) <= FEW_TEXTS:
+        return lambda text: any(part in text for part in parts)
+    return _set_of(tuple(map(re2.escape, parts)))
