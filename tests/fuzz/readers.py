@@ -123,4 +123,6 @@ def is_silent(body: bytes) -> bool:
         b'"kube',
         b'"guard',
     )
-    return any(word in body.lower() for word in (word.lower() for word in words)) or b"[]" in body or body.startswith(b"\xef\xbb\xbf")
+    return (
+        any(word in body.lower() for word in (word.lower() for word in words)) or b"[]" in body or body.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff"))
+    )

@@ -16,6 +16,9 @@ class Separators:
     def __init__(self) -> None:
         self._known: list[bytes] = []
 
+    def __bool__(self) -> bool:
+        return bool(self._known)
+
     def learn(self, buffer: bytes, end: int, start: int) -> None:
         """One record (an object) ends at `end`, the next one begins at `start`."""
         if start - end > SPACE_BYTES or len(self._known) == MOST:

@@ -30,7 +30,9 @@ STEP_BYTES = 64 << 10  # documents are looked at again when this much has come, 
 HEAD_BYTES = 512  # enough to see which kind of value begins
 KEY_BYTES = 4096
 EXCERPT_BYTES = 2000
-LONGEST_DISTRUST = 4096  # records found one by one after a wrong guess; doubled each time up to this
+GUESSES = 3  # of one run's end
+FIRST_DISTRUST = 8  # records found one by one after wrong guesses; doubled each time
+LONGEST_DISTRUST = 4096
 
 ARRAYS = frozenset((b"Records", b"records", b"items", b"value", b"logEvents", b"Events"))
 ENVELOPE = re.compile(
@@ -65,7 +67,7 @@ class Splitter:
         self._separators = Separators()
         self._after_object = False
         self._distrust = 0  # records to find one by one before the next guess
-        self._next_distrust = 64
+        self._next_distrust = FIRST_DISTRUST
         self._pieces_until = 0  # offset up to which separators alone part the records: brackets there don't match
 
     def feed(self, chunk: bytes) -> Iterator[Split]:
@@ -284,10 +286,15 @@ class Splitter:
             self._separators.learn(self._buffer, self._at, start)
         if self._base + start < self._pieces_until and (cut := self._separators.next(self._buffer, start)) >= 0:
             yield self._piece(start, cut + 1)
-        elif self._distrust or self._scan or not (run := self._guess(start)):
+        elif self._distrust or self._scan:
             yield from self._one_element(start, final=final)
-        else:
+        elif run := self._guess(start):
             yield run
+        elif final or self._distrust or not self._separators or len(self._buffer) - start >= ELEMENTS_BYTES:
+            yield from self._one_element(start, final=final)
+        else:  # the next bytes will bring an end to guess, at less cost than looking for it here
+            self._at = start
+            self._after_object = False
 
     def _piece(self, start: int, end: int) -> Piece:
         self._number += 1
@@ -298,30 +305,34 @@ class Splitter:
 
     def _guess(self, start: int) -> Elements | None:
         """A run of elements from `start`, if its end can be guessed."""
-        buffer = self._buffer
-        stop = min(start + ELEMENTS_BYTES, len(buffer))
-        guesses = [self._separators.last(buffer, start, stop)]
-        if stop == len(buffer):
-            last = LAST_END.search(buffer, max(start, stop - LAST_END_BYTES))
-            if last:
-                guesses.insert(0, last.start())
         wrong = False
-        for guess in guesses:
-            if guess < 0:
-                continue
-            run = Elements(b"".join((b"[", memoryview(buffer)[start : guess + 1], b"]")), self._number + 1, self._base + start - 1)
+        for end in self._guesses(start):
+            run = Elements(b"".join((b"[", memoryview(self._buffer)[start:end], b"]")), self._number + 1, self._base + start - 1)
             count = run.decode(self.decoder)
             if count:
                 self._number += count
-                self._at = guess + 1
+                self._at = end
                 self._after_object = True
-                self._next_distrust = 64
+                self._next_distrust = FIRST_DISTRUST
                 return run
             wrong = True
         if wrong:
             self._distrust = self._next_distrust
             self._next_distrust = min(self._next_distrust * 2, LONGEST_DISTRUST)
         return None
+
+    def _guesses(self, start: int) -> Iterator[int]:
+        """Where a run from `start` may end, the likeliest first: elements of inner arrays can look like records."""
+        stop = min(start + ELEMENTS_BYTES, len(self._buffer))
+        if stop == len(self._buffer):
+            last = LAST_END.search(self._buffer, max(start, stop - LAST_END_BYTES))
+            if last:
+                yield last.start() + 1
+        for _ in range(GUESSES):
+            stop = self._separators.last(self._buffer, start, stop)
+            if stop < 0:
+                return
+            yield stop + 1
 
     def _one_element(self, start: int, *, final: bool) -> Iterator[Split]:
         end = self._value_end(start, final=final)
