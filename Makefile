@@ -25,7 +25,7 @@ $(INSTALLED): requirements.lock requirements-dev.lock pyproject.toml
 	@if ! $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then \
 		echo "install: $$($(PYTHON) --version) cannot make virtual environments: installing Debian's python3-venv"; \
 		root=$$([ "$$(id -u)" = 0 ] || echo sudo); \
-		$$root apt-get -qq update && DEBIAN_FRONTEND=noninteractive $$root apt-get -qq install -y python3-venv; fi
+		$$root apt-get -qq update && DEBIAN_FRONTEND=noninteractive $$root apt-get -qq install -y python3-venv >/dev/null; fi
 	@if [ ! -x $(BIN)/python ]; then echo "install: creating $(VENV) with $$($(PYTHON) --version)"; $(PYTHON) -m venv $(VENV); fi
 	@echo "install: $$(grep -c == requirements.lock) packages to run, $$(grep -c == requirements-dev.lock) to develop, at the versions of the locks"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock -r requirements-dev.lock
