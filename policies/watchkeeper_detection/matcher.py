@@ -16,8 +16,9 @@ from watchkeeper_detection.cel.requirements import clauses
 from watchkeeper_detection.cel.tree import Field
 from watchkeeper_detection.cel.values import Failure
 from watchkeeper_detection.detection import Detection, Entity, Place, detection_id
-from watchkeeper_detection.index import Index, Placed, build, getter, indexable
+from watchkeeper_detection.index import Index, getter
 from watchkeeper_detection.match import ABOUT, Match, Scalar, scalar
+from watchkeeper_detection.placing import Placed, Rates, Sample, build, indexable
 from watchkeeper_detection.redact import redact
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 NOTHING: tuple[tuple[Detection, ...], tuple[Match, ...]] = ((), ())
 PLAIN = frozenset({"string", "int", "bool", "double", "list(string)"})  # field types that are read as they are
+SAMPLED = range(64, 5184, 10)  # events of each kind by whose values the rules are placed anew
 MESSAGE_VALUE = 300  # characters of one value in a message
 FAILURE_SAMPLE = 16  # events of each kind whose conditions are looked at again for type errors; then one in 512
 
@@ -185,13 +187,14 @@ class Matcher:
         self.statistics = MatcherStatistics()
         self._codes: dict[int, RuleCode] = {}
         self._indexes: dict[str, Index[Unit]] = {}
-        by_kind: dict[str, list[Placed]] = {}
+        self._placed: dict[str, list[Placed]] = {}
+        self._samples: dict[str, Sample] = {}
         for rule in program.rules:
             for unit, kinds in self._units(rule):
                 needed = indexable(clauses(unit.when, self.lists)) if unit.when is not None else ()
                 for kind in kinds:
-                    by_kind.setdefault(kind, []).append(Placed(unit, needed))
-        for kind, placed in by_kind.items():
+                    self._placed.setdefault(kind, []).append(Placed(unit, needed))
+        for kind, placed in self._placed.items():
             self._indexes[kind] = Index(build(placed))
 
     def _units(self, rule: Rule) -> list[tuple[Unit, tuple[str, ...]]]:
@@ -211,6 +214,8 @@ class Matcher:
             found = index.find(event)
         except TypeError:  # a value of a type that its field can't have, a list in place of a name: every rule decides for itself
             found = list(dict.fromkeys(index.root.every()))
+        if number in SAMPLED:
+            self._look_at(event)
         if not found:
             return NOTHING
         statistics.candidates += len(found)
@@ -218,6 +223,18 @@ class Matcher:
         if number < FAILURE_SAMPLE or not number & 511:
             self._count_failures(event, [unit for unit in found if unit not in held])
         return self._judged(event, held) if held else NOTHING
+
+    def _look_at(self, event: Event) -> None:
+        """Take the event into the sample of its kind; with the last one, place the rules by what this log holds."""
+        placed = self._placed[event.kind]
+        sample = self._samples.get(event.kind)
+        if sample is None:
+            sample = self._samples[event.kind] = Sample(placed)
+        sample.take(event)
+        if len(sample.values) == len(SAMPLED):
+            rates = Rates(sample.values)
+            self._indexes[event.kind] = Index(build(placed, rates), rates.are_few)
+            del self._samples[event.kind]
 
     def _count_failures(self, event: Event, others: list[Unit]) -> None:
         """Were there type errors among the conditions that did not hold? Asked of a sample of events, for it costs as much again."""
@@ -268,7 +285,7 @@ class Matcher:
 
 
 def entities_of(values: tuple[tuple[str, str, str | None], ...]) -> tuple[Entity, ...]:
-    return tuple(Entity(role, kind, id) for role, kind, id in values if id)
+    return tuple(Entity(role, kind, name) for role, kind, name in values if name)
 
 
 def provider_id(event: Event) -> str:

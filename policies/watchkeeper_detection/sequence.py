@@ -34,11 +34,15 @@ class SequenceState:
     def __init__(self, sequence: Sequence, lists: Mapping[str, Any]) -> None:
         self.sequence = sequence
         self.partials: Keyed[list[Partial]] = Keyed()
+        self.untimed = 0  # matches whose event says no time
         self.crowded = 0  # partial sequences that gave way to later ones of their key
         self._joined = [[compile_captured(node, lists) for node in step.joined] for step in sequence.steps]
 
     def join(self, match: Match) -> Fired | None:
         if None in match.keys:  # a key that is absent joins strangers
+            return None
+        if match.observed_at <= 0:  # an event without a time has no place in an order, nor in a window
+            self.untimed += 1
             return None
         oldest = match.observed_at - self.sequence.within_ns
         partials = [partial for partial in self.partials.take(match.keys) or [] if partial.since >= oldest]

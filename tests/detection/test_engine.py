@@ -6,6 +6,7 @@ import pytest
 from tests.support.events import SECOND, a_policy, a_program, an_event
 from watchkeeper_detection import engine as engine_module
 from watchkeeper_detection import index as index_module
+from watchkeeper_detection import matcher as matcher_module
 from watchkeeper_detection.engine import Engine, Watermarks
 
 DELETE = """
@@ -94,7 +95,7 @@ def test_a_match_older_than_the_watermark_is_judged_alone_and_counted():
 
 
 def test_a_sequence_joins_events_of_different_sources_and_compares_their_fields():
-    minted = an_event(at=0, audit_verb="create", identity_id="sa", origin_ip="10.0.0.1")
+    minted = an_event(at=1, audit_verb="create", identity_id="sa", origin_ip="10.0.0.1")
     used = an_event("cloudtrail.event", at=5, cloudtrail_eventName="GetObject", identity_id="sa", origin_ip="192.0.2.7")
     (detection,) = run(an_engine(TOKEN), [used, minted])
     assert detection.message == "sa from 10.0.0.1, then 192.0.2.7"
@@ -102,13 +103,13 @@ def test_a_sequence_joins_events_of_different_sources_and_compares_their_fields(
 
 
 def test_a_sequence_is_quiet_when_the_later_step_does_not_differ_from_the_earlier():
-    minted = an_event(at=0, audit_verb="create", identity_id="sa", origin_ip="10.0.0.1")
+    minted = an_event(at=1, audit_verb="create", identity_id="sa", origin_ip="10.0.0.1")
     used = an_event("cloudtrail.event", at=5, cloudtrail_eventName="GetObject", identity_id="sa", origin_ip="10.0.0.1")
     assert run(an_engine(TOKEN), [minted, used]) == []
 
 
 def test_a_sequence_is_quiet_when_what_it_compares_is_absent():
-    minted = an_event(at=0, audit_verb="create", identity_id="sa")
+    minted = an_event(at=1, audit_verb="create", identity_id="sa")
     used = an_event("cloudtrail.event", at=5, cloudtrail_eventName="GetObject", identity_id="sa", origin_ip="192.0.2.7")
     assert run(an_engine(TOKEN), [minted, used]) == []
 
@@ -260,3 +261,24 @@ def test_fields_with_too_many_values_leave_the_memo_and_the_index_still_finds_ev
         expected = {unit.rule.name for unit in units if unit.holds(event)}
         assert {f"{one.policy}/{one.rule}" for one in engine.evaluate(event)} == expected
     assert len(engine.matcher._indexes["audit.request"]._memo) <= 16
+
+
+def test_placing_the_rules_anew_by_what_the_log_holds_loses_none(monkeypatch):
+    monkeypatch.setattr(matcher_module, "SAMPLED", range(10, 110))
+    texts = [f"{left} {joint} {right}" for left, joint, right in itertools.product(
+        ('audit.verb == "a"', 'audit.userAgent.contains("x")', "has(audit.user.uid)", 'ieq(audit.objectRef.name, "Z")'),
+        ("&&", "||"),
+        ('audit.objectRef.resource == "pods"', 'audit.objectRef.name.startsWith("z")', 'audit.verb != "b"', "audit.responseStatus.code == 403", "!has(audit.user.uid)"),
+    )]
+    engine = an_engine(*(DELETE.replace('audit.verb == "delete"', text) for text in texts))
+    first = engine.matcher._indexes["audit.request"]
+    units = list(dict.fromkeys(first.root.every()))
+    chance = random.Random(1)
+    for number in range(400):
+        event = an_event(number=number + 1, **{
+            "audit.verb": chance.choice("aaab"), "audit.userAgent": chance.choice("xyy"), "audit.objectRef.name": chance.choice(("z", "az", None)),
+            "audit.objectRef.resource": chance.choice(("pods", "leases")), "audit.responseStatus.code": chance.choice((200, 403)), "audit.user.uid": chance.choice(("u", None)),
+        })
+        expected = {unit.rule.name for unit in units if unit.holds(event)}
+        assert {f"{one.policy}/{one.rule}" for one in engine.evaluate(event)} == expected
+    assert engine.matcher._indexes["audit.request"] is not first

@@ -15,43 +15,43 @@ def fires(state, matches):
 
 
 def test_fires_when_the_steps_come_in_order():
-    assert fires(a_sequence(), [a_match(0, step=0), a_match(5, step=1)]) == [5]
+    assert fires(a_sequence(), [a_match(0.001, step=0), a_match(5, step=1)]) == [5]
 
 
 def test_quiet_when_the_steps_come_in_the_wrong_order():
-    assert fires(a_sequence(), [a_match(0, step=1), a_match(5, step=0)]) == []
+    assert fires(a_sequence(), [a_match(0.001, step=1), a_match(5, step=0)]) == []
 
 
 def test_unordered_steps_may_come_in_any_order():
-    assert fires(a_sequence(ordered=False), [a_match(0, step=1), a_match(5, step=0)]) == [5]
+    assert fires(a_sequence(ordered=False), [a_match(0.001, step=1), a_match(5, step=0)]) == [5]
 
 
 def test_quiet_when_the_window_has_passed():
-    assert fires(a_sequence(), [a_match(0, step=0), a_match(11, step=1)]) == []
+    assert fires(a_sequence(), [a_match(0.001, step=0), a_match(10.002, step=1)]) == []
 
 
 def test_quiet_when_the_keys_differ():
-    assert fires(a_sequence(), [a_match(0, "alice", step=0), a_match(5, "bob", step=1)]) == []
+    assert fires(a_sequence(), [a_match(0.001, "alice", step=0), a_match(5, "bob", step=1)]) == []
 
 
 def test_an_absent_key_joins_nobody():
-    assert fires(a_sequence(), [a_match(0, None, step=0), a_match(5, None, step=1)]) == []
+    assert fires(a_sequence(), [a_match(0.001, None, step=0), a_match(5, None, step=1)]) == []
 
 
 def test_fires_once_per_completed_match():
     state = a_sequence()
-    assert fires(state, [a_match(0, step=0), a_match(1, step=1), a_match(2, step=1)]) == [1]
+    assert fires(state, [a_match(0.001, step=0), a_match(1, step=1), a_match(2, step=1)]) == [1]
 
 
 def test_one_event_can_not_be_two_steps():
-    first = a_match(0, step=0, number=7)
+    first = a_match(0.001, step=0, number=7)
     second = msgspec.structs.replace(first, step=1)
     assert fires(a_sequence(), [first, second]) == []
 
 
 def test_the_steps_captured_values_are_told_apart_by_name():
     state = a_sequence()
-    state.join(a_match(0, step=0, **{"origin.ip": "10.0.0.1"}))
+    state.join(a_match(0.001, step=0, **{"origin.ip": "10.0.0.1"}))
     fired = state.join(a_match(1, step=1, **{"origin.ip": "192.0.2.1"}))
     captured = state.captured(dict(enumerate(fired.matches)))
     assert captured == {"read.origin.ip": "10.0.0.1", "call.origin.ip": "192.0.2.1", "origin.ip": "192.0.2.1"}
@@ -59,7 +59,7 @@ def test_the_steps_captured_values_are_told_apart_by_name():
 
 def test_partial_sequences_of_one_key_are_bounded_and_the_loss_is_counted():
     state = a_sequence(within=1000)
-    for second in range(40):
+    for second in range(1, 41):
         state.join(a_match(second, step=0))
     assert state.crowded == 8
     assert state.evicted == 8
@@ -67,13 +67,19 @@ def test_partial_sequences_of_one_key_are_bounded_and_the_loss_is_counted():
 
 def test_a_snapshot_carries_a_started_sequence_over_a_restart():
     before, after = a_sequence(), a_sequence()
-    before.join(a_match(0, step=0))
+    before.join(a_match(0.001, step=0))
     after.restore(before.snapshot())
     assert after.join(a_match(1, step=1))
 
 
 def test_closing_forgets_sequences_that_cannot_complete():
     state = a_sequence()
-    state.join(a_match(0, step=0))
+    state.join(a_match(0.001, step=0))
     state.close(11 * SECOND)
     assert len(state.partials) == 0
+
+
+def test_an_event_without_a_time_has_no_place_in_a_sequence():
+    state = a_sequence()
+    assert fires(state, [a_match(0, step=0), a_match(0, step=1)]) == []
+    assert state.untimed == 2

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 CLUSTER = "shop-prod"
-REFUSED = 7  # google.rpc.Code PERMISSION_DENIED
+RPC_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 422: 3, 429: 8, 500: 13, 503: 14, 504: 4}  # google.rpc.Code of an HTTP status
 
 
 def event_list(*events: dict[str, Any]) -> dict[str, Any]:
@@ -70,16 +70,19 @@ def gke_entry(event: dict[str, Any]) -> dict[str, Any]:
     path += ["namespaces", reference["namespace"]] if "namespace" in reference and reference["resource"] != "namespaces" else []
     path += [reference["resource"], *([reference["name"]] if "name" in reference else []), *([reference["subresource"]] if "subresource" in reference else [])]
     method, code = gke_method(event), event.get("responseStatus", {}).get("code", 200)
-    refused = code in (401, 403)
+    refused, rpc_code = code in (401, 403), RPC_CODES.get(code, 0)
     payload: dict[str, Any] = {
         "@type": "type.googleapis.com/google.cloud.audit.AuditLog",
         "authenticationInfo": {"principalEmail": event["user"]["username"]},
         "authorizationInfo": [{"granted": not refused, "permission": method, "resource": "/".join(path)}],
         "methodName": method,
-        "requestMetadata": {"callerIp": event.get("sourceIPs", ["10.0.0.1"])[0], "callerSuppliedUserAgent": event.get("userAgent", "")},
+        "requestMetadata": {
+            **({"callerIp": event["sourceIPs"][0]} if event.get("sourceIPs") else {}),
+            **({"callerSuppliedUserAgent": event["userAgent"]} if "userAgent" in event else {}),
+        },
         "resourceName": "/".join(path),
         "serviceName": "k8s.io",
-        "status": {"code": REFUSED, "message": event["responseStatus"].get("message", "Forbidden")} if refused else {},
+        "status": {"code": rpc_code, "message": event["responseStatus"].get("message", "refused")} if rpc_code else {},
     }
     for ours, theirs in (("requestObject", "request"), ("responseObject", "response")):
         if ours in event:

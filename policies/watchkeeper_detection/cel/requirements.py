@@ -12,7 +12,7 @@ import msgspec
 import re2
 
 from watchkeeper_detection.cel.paths import is_open
-from watchkeeper_detection.cel.tree import And, Bind, Call, Choice, Constant, Field, ListName, ListOf, Local, Loop, Node, Not, Or
+from watchkeeper_detection.cel.tree import And, Bind, Call, Choice, Constant, Field, ListName, ListOf, Local, Loop, Node, Not, Or, Present
 from watchkeeper_detection.cel.values import INT_MAX
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MAX_ATOMS = 64  # a longer clause would cost the index more than it spares
 _MAX_CLAUSES = 256
 
-Op = Literal["eq", "ieq", "prefix", "suffix", "contains", "regex"]
+Op = Literal["eq", "ieq", "prefix", "suffix", "contains", "regex", "present"]
 
 
 class Atom(msgspec.Struct, frozen=True):
@@ -64,6 +64,8 @@ def _necessary(node: Node, lists: Mapping[str, Collection[str]]) -> list[Clause]
             return _necessary(body, lists)
         case Field(type="bool"):
             return _atom(node, "eq", value=True)
+        case Present(operand=Field() as operand):
+            return _atom(operand, "present", value=True)
         case Call(function=function, arguments=(left, right)):
             return _comparison(function, left, right, lists)
     return _quantified(node, lists)
