@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import cache
-from pathlib import Path
 
 import msgspec
 import pytest
-
 from tests.support import shapes
+
 from watchkeeper_cli.cases import CaseJudge, cases_beside
 from watchkeeper_cli.policy_set import library, load_set, read_files
+from watchkeeper_detection.cel import tree
 from watchkeeper_detection.checking import check_policies
 
 POLICIES = {path.stem: path for path in sorted(library().rglob("*.yaml")) if path.parent.name != "lists"}
@@ -21,6 +21,12 @@ SHAPES = {
     "EKS subscription": lambda events: [shapes.eks_subscription(*events)],
     "EKS export": lambda events: [shapes.eks_export(event) for event in events],
     "AKS diagnostics": lambda events: [shapes.aks_diagnostics(event) for event in events],
+}
+WRAPPED = {"auditID", "objectRef", "requestReceivedTimestamp", "stageTimestamp"}
+NOT_IN_GKE = {
+    *("audit.requestURI", "audit.user.groups", "audit.user.uid", "audit.user.extra"),
+    *("audit.impersonatedUser.username", "audit.impersonatedUser.groups", "audit.impersonatedUser.uid"),
+    *("kubernetes.command", "kubernetes.pod_name", "kubernetes.pod_uid", "kubernetes.node_name", "kubernetes.credential_id"),
 }
 
 
@@ -38,7 +44,8 @@ def judge_of(policy: str) -> CaseJudge:
 
 
 def is_native(record: object) -> bool:
-    return isinstance(record, dict) and record.get("kind") == "Event" and record.get("apiVersion") == "audit.k8s.io/v1" and "objectRef" in record
+    """Whether the record is a native audit event that has all that its wrappings name."""
+    return isinstance(record, dict) and record.get("apiVersion") == "audit.k8s.io/v1" and record.keys() >= WRAPPED
 
 
 def native_cases(policy: str):
@@ -67,4 +74,28 @@ def test_the_same_rules_hold_in_every_shape_that_providers_deliver(policy, shape
         native, delivered = rules_held(policy, case, expectation), rules_held(policy, wrapped, expectation)
         if native != delivered:
             differing.append(f"{case.case}: {dict(native)} natively, {dict(delivered)} in this shape")
+    assert differing == []
+
+
+def asked_fields(rule):
+    """Fields of the rule's conditions and keys: all that it needs to hold, guards left out."""
+    nodes = [rule.when, *(step.when for step in rule.sequence.steps)] if rule.sequence else [rule.when]
+    for part in (rule.threshold, rule.first_seen, rule.suppress):
+        nodes += [*getattr(part, "by", ()), *getattr(part, "of", ()), *getattr(part, "per", ()), getattr(part, "distinct", None)]
+    return {node.path for root in nodes if root is not None for node in tree.walk(root) if isinstance(node, tree.Field)}
+
+
+@pytest.mark.parametrize("policy", [policy for policy in POLICIES if native_cases(policy)])
+def test_rules_that_ask_nothing_that_gke_leaves_out_hold_on_gke_too(policy):
+    rules = {rule.rule: rule for rule in judge_of(policy).program.rules}
+    comparable = {name for name, rule in rules.items() if NOT_IN_GKE.isdisjoint(asked_fields(rule))}
+    unguarded = {name for name in comparable if NOT_IN_GKE.isdisjoint(rules[name].reads)}
+    differing = []
+    for expectation, case in native_cases(policy):
+        learned = [shapes.gke_entry(event) for event in case.learned]
+        wrapped = msgspec.structs.replace(case, events=[shapes.gke_entry(event) for event in case.events], learned=learned, source=None)
+        native, delivered = rules_held(policy, case, expectation), rules_held(policy, wrapped, expectation)
+        lost, gained = set(native - delivered) & comparable, set(delivered - native) & unguarded
+        if lost or gained:
+            differing.append(f"{case.case}: lost {sorted(lost)}, gained {sorted(gained)}")
     assert differing == []
