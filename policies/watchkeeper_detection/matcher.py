@@ -17,7 +17,7 @@ from watchkeeper_detection.cel.tree import Field
 from watchkeeper_detection.cel.values import Failure
 from watchkeeper_detection.detection import Detection, Entity, Place, detection_id
 from watchkeeper_detection.index import Index, getter
-from watchkeeper_detection.match import ABOUT, Match, Scalar, scalar
+from watchkeeper_detection.match import Match, Scalar, scalar
 from watchkeeper_detection.placing import Placed, Rates, Sample, build, indexable
 from watchkeeper_detection.redact import redact
 
@@ -108,13 +108,14 @@ class Capture:
             by, kept, words = rule.sequence.steps[step].by, rule.sequence.steps[step].keep, ()
         suppress = rule.suppress.by if rule.suppress else ()
         self.rule, self.step = rule.state_key, step
-        self.ends = tuple(itertools.accumulate(map(len, (by, value, suppress, words)), initial=len(ABOUT)))
+        self.ends = tuple(itertools.accumulate(map(len, (by, value, suppress, words))))
         self.kept = tuple(path for path, _ in kept)
+        self.place_offset = not (rule.sequence or rule.threshold or rule.first_seen or rule.suppress)
         self.read = read_all((*by, *value, *suppress, *words, *(node for _, node in kept)), lists)
 
     def match(self, event: Event) -> Match:
         values = tuple(map(scalar, self.read(event)))
-        about, by, value, suppress, words = self.ends
+        by, value, suppress, words = self.ends
         return Match(
             self.rule,
             self.step,
@@ -123,9 +124,9 @@ class Capture:
             provider_id(event),
             event.source,
             event.kind,
-            Place(event.stream, event.number, event.offset),
-            values[:about],
-            values[about:by],
+            Place(event.stream, event.number, event.offset if self.place_offset else -1),
+            tuple(map(scalar, event.about)),
+            values[:by],
             values[by:value],
             values[value:suppress],
             values[suppress:words],
@@ -147,13 +148,15 @@ class RuleCode:
 
 
 def read_all(nodes: tuple[Node, ...], lists: Mapping[str, Any]) -> Callable[[Event], Iterable[Any]]:
-    """Reads what a detection is about, then the nodes' values: closed fields by one look-up for all, the rest as compiled."""
-    plain = [isinstance(node, Field) and not node.words and node.type in PLAIN for node in nodes]
-    if all(plain):
-        return getter(*ABOUT, *(node.path for node in nodes if isinstance(node, Field)))
-    about = getter(*ABOUT)
-    readers = [getter(node.path) if isinstance(node, Field) and is_plain else compile_value(node, lists) for node, is_plain in zip(nodes, plain, strict=True)]
-    return lambda event: (*about(event), *[read(event) for read in readers])
+    """Reads the nodes' values: closed fields by one look-up for all, the rest as compiled."""
+    if len(nodes) > 1 and all(isinstance(node, Field) and is_plain(node) for node in nodes):
+        return getter(*(node.path for node in nodes if isinstance(node, Field)))
+    readers = [getter(node.path) if isinstance(node, Field) and is_plain(node) else compile_value(node, lists) for node in nodes]
+    return lambda event: [read(event) for read in readers]
+
+
+def is_plain(node: Field) -> bool:
+    return not node.words and node.type in PLAIN
 
 
 def message_of(rule: Rule, words: tuple[Scalar, ...]) -> str:

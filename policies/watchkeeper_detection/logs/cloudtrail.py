@@ -79,19 +79,24 @@ TARGET_RANKS = {key: rank for rank, (key, _) in enumerate(TARGETS)}
 
 
 def identity(user: Any) -> msgspec.Struct:
+    """Who holds the credential, as an object of the event."""
+    return subject.identity(*identity_of(user))
+
+
+def identity_of(user: Any) -> tuple[str | None, subject.IdentityType]:
     """Who holds the credential: the role's ARN for a session, the service account for the call that gets one."""
     kind, arn, principal = user.type, user.arn, user.principalId
-    if user.accountId in ANONYMOUS:
-        return subject.identity("anonymous", "anonymous")
     if kind == "AssumedRole":
-        return subject.identity(user.sessionContext.sessionIssuer.arn or role_of(arn) or arn or principal, "role")
+        return user.sessionContext.sessionIssuer.arn or role_of(arn) or arn or principal, "role"
+    if user.accountId in ANONYMOUS:
+        return "anonymous", "anonymous"
     if kind == "WebIdentityUser":
         pod = SERVICE_ACCOUNT.search(user.userName or "") or SERVICE_ACCOUNT.search(principal or "")
         if pod:
-            return subject.identity(pod[0], "service_account")
+            return pod[0], "service_account"
     if kind == "AWSService" or (kind is None and arn is None and user.invokedBy):
-        return subject.identity(user.invokedBy or arn or principal, "service")
-    return subject.identity(arn or user.userName or principal or user.accountId, TYPES.get(kind, "unknown"))
+        return user.invokedBy or arn or principal, "service"
+    return arn or user.userName or principal or user.accountId, TYPES.get(kind, "unknown")
 
 
 def role_of(arn: str | None) -> str | None:
@@ -104,8 +109,16 @@ def _actor(event: Event) -> msgspec.Struct:
     user = event.cloudtrail.userIdentity
     session = ASSUMED_ROLE.fullmatch(user.arn or "")
     name = f"{session[3]}/{session[4]}" if session else user.userName or arn_name(user.arn or "") or user.invokedBy or user.principalId
-    exact = user.arn or user.principalId or user.userName or user.invokedBy
-    return subject.actor(exact, name=name, account=user.accountId or event.cloudtrail.recipientAccountId)
+    return subject.actor(_exact(user), name=name, account=user.accountId or event.cloudtrail.recipientAccountId)
+
+
+def _exact(user: Any) -> str | None:
+    return user.arn or user.principalId or user.userName or user.invokedBy
+
+
+def _about(event: Event) -> tuple[str | None, str | None, str | None, str | None]:
+    user = event.cloudtrail.userIdentity
+    return _exact(user) or None, identity_of(user)[0] or None, event.target.id, address(event.cloudtrail.sourceIPAddress)
 
 
 def _action(event: Event) -> msgspec.Struct:
@@ -161,7 +174,7 @@ FILLS = common_fills(
     target=_target,
     outcome=_outcome,
     origin=lambda event: subject.origin(address(event.cloudtrail.sourceIPAddress), event.cloudtrail.userAgent),
-    derived={"provider_id": lambda event: event.cloudtrail.eventID},
+    derived={"about": _about, "provider_id": lambda event: event.cloudtrail.eventID},
 )
 
 

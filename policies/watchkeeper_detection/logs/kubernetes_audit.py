@@ -85,12 +85,24 @@ def _target(event: Event) -> msgspec.Struct:
     audit = event.audit
     reference = audit.objectRef
     if not reference.resource:
-        path = (audit.requestURI or "").partition("?")[0]
+        path = _place(audit)
         return subject.target(type="url" if path else None, name=path, id=path)
+    return subject.target(type=reference.resource, name=reference.name, namespace=reference.namespace, id=_place(audit))
+
+
+def _place(audit: Any) -> str:
+    """`namespaces/NS/pods/NAME`; the path of a request that is for no resource."""
+    reference = audit.objectRef
+    if not reference.resource:
+        return (audit.requestURI or "").partition("?")[0]
     place = f"{reference.resource}/{reference.name}" if reference.name else reference.resource
-    if reference.namespace and reference.resource != "namespaces":
-        place = f"namespaces/{reference.namespace}/{place}"
-    return subject.target(type=reference.resource, name=reference.name, namespace=reference.namespace, id=place)
+    return f"namespaces/{reference.namespace}/{place}" if reference.namespace and reference.resource != "namespaces" else place
+
+
+def _about(event: Event) -> tuple[str | None, str | None, str | None, str | None]:
+    audit = event.audit
+    user, addresses = audit.user.username or None, audit.sourceIPs
+    return user, user, _place(audit) or None, (addresses[0] or None) if addresses else None
 
 
 def _outcome(event: Event) -> msgspec.Struct:
@@ -116,7 +128,7 @@ FILLS = common_fills(
     target=_target,
     outcome=_outcome,
     origin=_origin,
-    derived={"kubernetes": lambda event: KubernetesObject(event.audit), "provider_id": lambda event: event.audit.auditID},
+    derived={"about": _about, "kubernetes": lambda event: KubernetesObject(event.audit), "provider_id": lambda event: event.audit.auditID},
 )
 
 
