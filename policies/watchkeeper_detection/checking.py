@@ -90,7 +90,11 @@ def check_policies(documents: Iterable[Document]) -> CheckedPolicies:
         match document.object:
             case RuntimePolicy() as policy:
                 if policy.name in policies:
-                    errors.append(document.place.error(("metadata", "name"), f"policy {policy.name} is also in {policies[policy.name][1].file}", "give one of them another name"))
+                    errors.append(
+                        document.place.error(
+                            ("metadata", "name"), f"policy {policy.name} is also in {policies[policy.name][1].file}", "give one of them another name"
+                        )
+                    )
                 policies[policy.name] = (policy, document.place)
             case PolicyException() as exception:
                 exceptions.append((exception, document.place))
@@ -182,7 +186,7 @@ def _check_rule(policy: RuntimePolicy, rule: RuleWritten, exceptions: Sequence[t
         title=rule.title or spec.title or policy.name,
         severity=severity,
         confidence=rule.confidence,
-        attack=tuple(dict.fromkeys(id for technique in rule.attack for id in with_v18(technique))),
+        attack=tuple(dict.fromkeys(spelling for technique in rule.attack for spelling in with_v18(technique))),
         message=message,
         kinds=rule_kinds,
         include=include,
@@ -251,7 +255,11 @@ def _check_threshold(rule: RuleWritten, scope: Scope, pen: _Pen, count: int | No
 def _check_kill(when: Node, unless: list[Node], pen: _Pen) -> None:
     inexact = [path for tree in (when, *unless) for path in exact(tree)]
     if inexact:
-        pen.error(("kill",), f"the kernel can't decide {', '.join(dict.fromkeys(inexact))} without error, and what kills must not err", "use respond with action KillProcess")
+        pen.error(
+            ("kill",),
+            f"the kernel can't decide {', '.join(dict.fromkeys(inexact))} without error, and what kills must not err",
+            "use respond with action KillProcess",
+        )
 
 
 def _check_message(message: str, scope: Scope, pen: _Pen) -> tuple[made.Word, ...]:
@@ -312,4 +320,6 @@ def _with_kept(sequence: made.Sequence, pen: _Pen) -> made.Sequence:
     for reader, tree in trees:
         for (step, path), node in _reads(tree).items():
             wanted[step or reader][path] = node
-    return msgspec.structs.replace(sequence, steps=tuple(msgspec.structs.replace(step, keep=tuple(sorted(wanted[step.name].items()))) for step in sequence.steps))
+    return msgspec.structs.replace(
+        sequence, steps=tuple(msgspec.structs.replace(step, keep=tuple(sorted(wanted[step.name].items()))) for step in sequence.steps)
+    )

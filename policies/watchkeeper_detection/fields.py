@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-FieldType = Literal[
-    "string", "int", "uint", "double", "bool", "timestamp", "duration", "bytes", "list(string)", "list(int)", "map(string)", "dyn", "list(dyn)"
-]
+FieldType = Literal["string", "int", "uint", "double", "bool", "timestamp", "duration", "bytes", "list(string)", "list(int)", "map(string)", "dyn", "list(dyn)"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import re2
 from watchkeeper_detection.fields import attribute_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from watchkeeper_detection.event import Event
 
@@ -127,7 +127,8 @@ class Equalities(dict[Any, "Branch[R]"], Generic[R]):
 class Patterns(Generic[R]):
     """Tests on one text field, told apart by one RE2 set and two dicts; the outcome is remembered per value."""
 
-    def __init__(self, tests: dict[tuple[str, Any], Branch[R]]) -> None:
+    def __init__(self, tests: Mapping[Any, Branch[R]]) -> None:
+        """`tests`: (op, value) of an atom → branch."""
         self._equal = {value: branch for (op, value), branch in tests.items() if op == "eq"}
         self._present = tests.get(("present", True))
         self._folded = {value.casefold(): branch for (op, value), branch in tests.items() if op == "ieq"}
@@ -187,7 +188,7 @@ def pattern_of(op: str, value: str) -> str:
     if op == "regex":
         return value
     quoted = re2.escape(value)
-    return {"prefix": r"\A" + quoted, "suffix": quoted + r"\z", "contains": quoted}[op]
+    return str({"prefix": r"\A" + quoted, "suffix": quoted + r"\z", "contains": quoted}[op])
 
 
 def getter(*paths: str) -> Callable[[Event], Any]:

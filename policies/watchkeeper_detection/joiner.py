@@ -54,12 +54,14 @@ class RuleState:
                 if (not guard.until_ns or match.observed_at < guard.until_ns) and holds(captured):
                     self.held[guard] = self.held.get(guard, 0) + 1
                     return None
-            message = "".join(word.text if not word.path else shown(captured.get(word.path)) for word in self.rule.message)
-        elif fired.count > 1:
-            message = f"{message_of(self.rule, fired.last.words)} ({fired.count} {'different' if self.rule.threshold and self.rule.threshold.distinct else 'times'})"
+            message = "".join(word.text if not word.path else shown(captured.get(word.path), reveals=self.rule.reveals) for word in self.rule.message)
+        elif fired.times > 1:
+            message = (
+                f"{message_of(self.rule, fired.last.words)} ({fired.times} {'different' if self.rule.threshold and self.rule.threshold.distinct else 'times'})"
+            )
         if self.suppress and not self.suppress.allows(match):
             return None
-        return make_detection(self.rule, fired.matches, fired.count, message=message)
+        return make_detection(self.rule, fired.matches, fired.times, message=message)
 
     @property
     def parts(self) -> Iterator[tuple[str, Any]]:
@@ -75,9 +77,7 @@ class Joiner:
     def __init__(self, program: Program, *, first_seen: FirstSeenMode = "live") -> None:
         lists = {name: frozenset(values) for name, values in program.lists.items()}
         self.first_seen = first_seen
-        self.states = {
-            rule.state_key: RuleState(rule, lists) for rule in program.rules if rule.threshold or rule.first_seen or rule.sequence or rule.suppress
-        }
+        self.states = {rule.state_key: RuleState(rule, lists) for rule in program.rules if rule.threshold or rule.first_seen or rule.sequence or rule.suppress}
 
     def join(self, match: Match) -> Detection | None:
         state = self.states.get(match.rule)

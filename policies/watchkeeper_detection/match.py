@@ -54,7 +54,7 @@ class Match(msgspec.Struct, frozen=True, array_like=True, gc=False):
 def scalar(value: object) -> Scalar:
     """`value` as a scalar that a key or message may keep; None for absent, failed and empty."""
     if value.__class__ is str:
-        return value if len(value) <= SCALAR_TEXT else value[:SCALAR_TEXT]  # type: ignore[arg-type, index]
+        return value if len(value) <= SCALAR_TEXT else value[:SCALAR_TEXT]
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, list | tuple):

@@ -47,7 +47,12 @@ class MatcherStatistics:
         self.failure_example: dict[str, str] = {}
 
     def add(self, other: MatcherStatistics) -> None:
-        for mine, theirs in ((self.events, other.events), (self.held, other.held), (self.held_by_exception, other.held_by_exception), (self.failures, other.failures)):
+        for mine, theirs in (
+            (self.events, other.events),
+            (self.held, other.held),
+            (self.held_by_exception, other.held_by_exception),
+            (self.failures, other.failures),
+        ):
             mine.update(theirs)  # type: ignore[arg-type]
         self.candidates += other.candidates
         for rule, example in other.failure_example.items():
@@ -162,13 +167,15 @@ def is_plain(node: Field) -> bool:
 def message_of(rule: Rule, words: tuple[Scalar, ...]) -> str:
     """The rule's message with these values in their places."""
     left = iter(words)
-    return "".join(word.text if word.value is None else shown(next(left)) for word in rule.message)
+    return "".join(word.text if word.value is None else shown(next(left), reveals=rule.reveals) for word in rule.message)
 
 
-def shown(value: object) -> str:
+def shown(value: object, *, reveals: bool = False) -> str:
     """A value as a message shows it: redacted, bounded, `?` where absent. Escaping is the output's business."""
     text = scalar(value)
-    return "?" if text is None else redacted(str(text))[:MESSAGE_VALUE]
+    if text is None:
+        return "?"
+    return (str(text) if reveals else redacted(str(text)))[:MESSAGE_VALUE]
 
 
 @lru_cache(maxsize=4096)

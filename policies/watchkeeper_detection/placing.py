@@ -19,7 +19,7 @@ from watchkeeper_detection.vocabulary import COMMON_ROOTS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from watchkeeper_detection.cel.requirements import Atom
+    from watchkeeper_detection.cel.requirements import Atom, Op
     from watchkeeper_detection.event import Event
 
 LAZY_ROOTS = frozenset({*COMMON_ROOTS, "kubernetes"})  # computed when first read: too dear to read for every event
@@ -29,7 +29,8 @@ DEPTH = 8
 PROBE_COST = 0.15  # of one condition
 
 Key = tuple[str, bool]  # a field, and whether it is asked for more than equality
-Tests = dict[tuple[str, Any], list["Placed"]]
+Test = tuple["Op", Any]  # what an atom asks of its field
+Tests = dict[Test, list["Placed"]]
 
 
 class Placed(NamedTuple):
@@ -61,7 +62,6 @@ class Rates:
             values = self._values[atom.path]
             self._known[atom] = (_count(atom, values) + 0.5) / (self._size + 1)
         return self._known[atom]
-
 
     def are_few(self, path: str) -> bool:
         """Whether the field's values repeat: names and addresses hardly do."""
@@ -121,7 +121,7 @@ def build(placed: Sequence[Placed], rates: Rates | None = None, *, depth: int = 
     return Branch(tuple(here), tuple(probes))
 
 
-def _rate(path: str, test: tuple[str, Any], rates: Rates | None) -> float:
+def _rate(path: str, test: Test, rates: Rates | None) -> float:
     if rates is None:
         return 0.0
     from watchkeeper_detection.cel.requirements import Atom  # noqa: PLC0415 (nodes that only compile need no requirements)

@@ -43,7 +43,9 @@ HEAD = re2.compile(
 """What stands before a secret."""
 URL, SCHEME, NAMED = 1, 2, 5  # its groups
 
-VALUE = re.compile(rb"""(?:(?:bearer|basic|digest|negotiate|token)\s+)?(?:\\"[^"\\]*+(?:\\")?|"(?:[^"\\]|\\.)*+"?|'[^']*+'?|[^\s"',;&|\\]++)""", re.IGNORECASE | re.DOTALL)
+VALUE = re.compile(
+    rb"""(?:(?:bearer|basic|digest|negotiate|token)\s+)?(?:\\"[^"\\]*+(?:\\")?|"(?:[^"\\]|\\.)*+"?|'[^']*+'?|[^\s"',;&|\\]++)""", re.IGNORECASE | re.DOTALL
+)
 URL_PASSWORD = re.compile(rb"[^\s/@\"']{1,200}@")
 SCHEME_VALUE = re.compile(rb"[A-Za-z0-9+/=._~:-]{8,}+")
 SECRET_NAME = re2.compile("(?i)" + NAME)

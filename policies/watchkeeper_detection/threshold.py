@@ -52,7 +52,7 @@ class ThresholdState:
             if value in window.values:
                 place = window.values.index(value)
                 for column in (window.times, window.values, window.matches):
-                    del column[place]  # type: ignore[attr-defined]
+                    del column[place]
             window.times.append(match.observed_at)
             window.values.append(value)
             window.matches.append(match)

@@ -22,7 +22,7 @@ class Fired(NamedTuple):
 
     last: Match
     matches: tuple[Match, ...]
-    count: int
+    times: int
 
 
 class Keyed(Generic[S]):

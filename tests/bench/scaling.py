@@ -9,26 +9,36 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import cycle, islice
+from typing import TYPE_CHECKING
 
 import msgspec
-
 from tests.bench.corpus_files import corpus_events
 from tests.bench.measure import best_of
+
 from watchkeeper_cli.policy_set import library_program
 from watchkeeper_detection.cel.check import Scope, check
 from watchkeeper_detection.cel.requirements import clauses
 from watchkeeper_detection.cel.tree import Call, Constant, Node
-from watchkeeper_detection.event import Event
 from watchkeeper_detection.logs.stream import StreamReader
 from watchkeeper_detection.matcher import Matcher
 from watchkeeper_detection.program import Program, Rule
 
-LOGS = {"k8s-audit": ("audit.request", "audit.objectRef.resource", "audit.verb"), "cloudtrail": ("cloudtrail.event", "cloudtrail.eventSource", "cloudtrail.eventName")}
+if TYPE_CHECKING:
+    from watchkeeper_detection.event import Event
+
+LOGS = {
+    "k8s-audit": ("audit.request", "audit.objectRef.resource", "audit.verb"),
+    "cloudtrail": ("cloudtrail.event", "cloudtrail.eventSource", "cloudtrail.eventName"),
+}
 HOT = 50
 SIZES = (10, 100, 1000)
 TESTS = frozenset({"_==_", "_in_", "startsWith", "endsWith", "contains", "matches", "ieq", "iin", "glob"})
 PATTERNS = {
-    "audit.request": ("audit.userAgent.contains('tool-{n}')", "audit.requestURI.startsWith('/apis/group-{n}.example')", "audit.user.username.matches('^robot-{n}-[a-z]+$')"),
+    "audit.request": (
+        "audit.userAgent.contains('tool-{n}')",
+        "audit.requestURI.startsWith('/apis/group-{n}.example')",
+        "audit.user.username.matches('^robot-{n}-[a-z]+$')",
+    ),
     "cloudtrail.event": (
         "cloudtrail.userAgent.contains('tool-{n}')",
         "cloudtrail.userIdentity.arn.endsWith('/robot-{n}')",
@@ -61,7 +71,7 @@ def has_equality(rule: Rule) -> bool:
     return any(all(atom.op == "eq" for atom in clause) for clause in clauses(rule.when, {}))
 
 
-def rules_like(library: list[Rule], kind: str, hot: tuple[str, str], events: list[Event], size: int) -> list[Rule]:
+def rules_like(library: list[Rule], kind: str, hot: tuple[str, str], size: int) -> list[Rule]:
     """`size` rules: a tenth without any equality, one in twenty on the hottest key, the rest the library's with other constants."""
     plain = [rule for rule in library if has_equality(rule)]
     first, second = LOGS["k8s-audit" if kind == "audit.request" else "cloudtrail"][1:]
@@ -87,10 +97,8 @@ def main() -> None:
     for log, (kind, first, second) in LOGS.items():
         raw = corpus_events(log)
         reader = StreamReader(log, source=log, reads=None)
-        events = [event for event in reader.feed(b"\n".join(raw) + b"\n")] + list(reader.close())
-        events = [event for event in events if event.kind == kind]
-        root = getattr(events[0], first.split(".")[0]).__class__
-        del root
+        read = [*reader.feed(b"\n".join(raw) + b"\n"), *reader.close()]
+        events = [event for event in read if event.kind == kind]
 
         def value(event: Event, path: str) -> object:
             found: object = event
@@ -101,7 +109,7 @@ def main() -> None:
         hot, times = Counter((value(event, first), value(event, second)) for event in events).most_common(1)[0]
         mine = [rule for rule in library.rules if rule.kinds == (kind,) and rule.when is not None and not (rule.threshold or rule.first_seen or rule.suppress)]
         print(f"{log}: {len(events)} events, hottest key {hot} in {times}; {len(mine)} library rules to make others from")
-        matchers = {size: Matcher(Program(rules=tuple(rules_like(mine, kind, hot, events, size)), lists=library.lists)) for size in SIZES}
+        matchers = {size: Matcher(Program(rules=tuple(rules_like(mine, kind, hot, size)), lists=library.lists)) for size in SIZES}
 
         def judge(matcher: Matcher, events: list[Event] = events) -> None:
             for _ in range(5):

@@ -8,9 +8,9 @@ import tempfile
 from pathlib import Path
 
 import orjson
-
 from tests.bench.corpus_files import corpus_events, write_lines, write_records
 from tests.bench.measure import best_of
+
 from watchkeeper_cli.policy_set import library_program
 from watchkeeper_detection.logs.stream import StreamReader
 from watchkeeper_detection.matcher import Matcher
@@ -42,7 +42,9 @@ def loaded(path: Path) -> None:
 
 def main() -> None:
     matcher = Matcher(narrowed(library_program(), severity="P3", first_seen=False))  # what `judge` runs when nothing else is asked for
-    print(f"{'input':24} {'events/s':>10} {'orjson.loads/s':>15} {'ratio':>6} {'candidates/event':>17} {'detections+matches/event':>25}   (library: {len(matcher.program.rules)} rules)")
+    print(
+        f"{'input':24} {'events/s':>10} {'orjson.loads/s':>15} {'ratio':>6} {'candidates/event':>17} {'detections+matches/event':>25}   (library: {len(matcher.program.rules)} rules)"
+    )
     with tempfile.TemporaryDirectory() as folder:
         for log in ("k8s-audit", "cloudtrail"):
             events = corpus_events(log)

@@ -77,7 +77,9 @@ def main() -> None:
             write_bytes(path, events, told.mib * MIB)
             seconds, samples = judge(path, 1)
             quarters = [samples[min(len(samples) * quarter // 4, len(samples) - 1)] for quarter in (1, 2, 3, 4)]
-            print(f"{log}: {path.stat().st_size / MIB:,.0f} MiB in {seconds:.0f} s, resident MiB at each quarter {', '.join(f'{mib:.0f}' for mib in quarters)}, most {max(samples):.0f}")
+            print(
+                f"{log}: {path.stat().st_size / MIB:,.0f} MiB in {seconds:.0f} s, resident MiB at each quarter {', '.join(f'{mib:.0f}' for mib in quarters)}, most {max(samples):.0f}"
+            )
             write_bytes(path, events, told.mib * MIB // 8)
             alone, together = judge(path, 1)[0], judge(path, 2)[0]
             print(f"{log}: {path.stat().st_size / MIB:,.0f} MiB with --jobs 2 {alone / together:.2f} times as fast as with --jobs 1")

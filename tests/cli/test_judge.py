@@ -1,7 +1,9 @@
 """The command as a user runs it: real processes, real files, small policies."""
 
+import contextlib
 import json
 import os
+import pty
 import signal
 import subprocess
 from pathlib import Path
@@ -317,3 +319,46 @@ def test_ocsf_and_sarif_are_json(judge, tmp_path):
     log = write(tmp_path / "audit.log", lines_of(an_audit_event()))
     assert detections(judge("--output", "ocsf", log))[0]["class_uid"] == 2004
     assert json.loads(judge("--output", "sarif", log).stdout)["version"] == "2.1.0"
+
+
+def on_a_terminal(*arguments):
+    """What the command prints when standard output is a terminal."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen([WATCHKEEPER, *map(str, arguments)], stdout=theirs, stderr=subprocess.DEVNULL, env={**os.environ, "COLUMNS": "200"}) as process:
+        os.close(theirs)
+        printed = b""
+        with contextlib.suppress(OSError):  # the terminal's end
+            while block := os.read(ours, 65_536):
+                printed += block
+    os.close(ours)
+    assert process.returncode == 0
+    return printed.decode()
+
+
+def test_secrets_are_redacted_unless_a_person_at_a_terminal_asks(tmp_path):
+    policies = write(tmp_path / "policies.yaml", POLICIES)
+    log = write(tmp_path / "audit.log", lines_of(an_audit_event(userAgent="tool --password=hunter2")))
+    command = ("judge", "--no-library", "--policies", policies, log)
+    assert "hunter2" not in watchkeeper(*command).stdout
+    assert "hunter2" not in on_a_terminal(*command)
+    assert "hunter2" in on_a_terminal(*command, "--show-secrets")
+
+
+def test_a_terminal_gets_a_table_in_which_hostile_text_is_escaped(tmp_path):
+    policies = write(tmp_path / "policies.yaml", POLICIES)
+    log = write(tmp_path / "audit.log", lines_of(an_audit_event(user="eve\x1b[2J[link=evil]x[/link]")))
+    printed = on_a_terminal("judge", "--no-library", "--policies", policies, log)
+    assert "what happened" in printed
+    assert "\x1b[2J" not in printed
+    assert "[link=evil]" in printed
+
+
+def test_exceptions_that_have_ended_are_reported(judge, tmp_path):
+    exception = write(
+        tmp_path / "exception.yaml",
+        "apiVersion: watchkeeper.dev/v1alpha1\nkind: PolicyException\nmetadata: {name: migration, namespace: watchkeeper}\n"
+        'spec: {policy: secret-read, when: identity.id == "alice", reason: The migration reads secrets., owner: storage, until: "2026-01-01T00:00:00Z"}\n',
+    )
+    done = judge("--policies", exception, "--output", "json", write(tmp_path / "audit.log", lines_of(an_audit_event(1))))
+    assert named(done) == ["secret-read/read"]
+    assert "exceptions that have ended: migration" in done.stderr

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
+
 from watchkeeper_detection.attack import TECHNIQUES, with_v18
 from watchkeeper_detection.detection import Detection, Entity, Place
 from watchkeeper_detection.ocsf import CLASS_UID, SCHEMA_VERSION, detection_finding

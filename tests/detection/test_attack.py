@@ -1,6 +1,7 @@
 import re
 
 import pytest
+
 from watchkeeper_detection.attack import (
     MATRIX_VERSION,
     PLATFORMS,

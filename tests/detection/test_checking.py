@@ -1,6 +1,6 @@
 import pytest
-
 from tests.support.events import a_policy, a_program, errors_of
+
 from watchkeeper_detection.program import decode, encode
 
 RULE = """
@@ -29,12 +29,28 @@ STEPS = """
         ("a condition that is no condition", a_policy(RULE.replace('audit.verb == "delete"', "audit.verb")), ["bool"]),
         ("text compared with a number", a_policy(RULE.replace('"delete"', "3")), ["string == int", "quotes"]),
         ("a field of another kind of event", a_policy(RULE.replace("audit.verb ==", "cloudtrail.eventName ==")), ["cloudtrail", "audit.request"]),
-        ("a message that names an unknown field", a_policy(RULE.replace("{audit.objectRef.name}", "{audit.objectRef.nam}")), ["message", "audit.objectRef.name"]),
+        (
+            "a message that names an unknown field",
+            a_policy(RULE.replace("{audit.objectRef.name}", "{audit.objectRef.nam}")),
+            ["message", "audit.objectRef.name"],
+        ),
         ("a list that nobody wrote", a_policy(RULE.replace('== "delete"', "in lists.verbs")), ["verbs"]),
         ("kill on what the kernel can't decide", a_policy(RULE + "  kill: true\n"), ["kill", "audit.verb", "KillProcess"]),
-        ("a policy of a namespace that reads the audit log", a_policy(RULE).replace("{name: policy}", "{name: policy, namespace: shop}"), ["shop", "watchkeeper"]),
-        ("a response to a step that no sequence has", a_policy(STEPS, spec='respond: [{when: "true", action: IsolatePod, target: frist}]\n'), ["respond", "frist", "first"]),
-        ("a response to a severity that is a number", a_policy(RULE, spec='respond: [{when: severity == 1, action: IsolatePod, target: actor.pod}]\n'), ["respond", "string == int"]),
+        (
+            "a policy of a namespace that reads the audit log",
+            a_policy(RULE).replace("{name: policy}", "{name: policy, namespace: shop}"),
+            ["shop", "watchkeeper"],
+        ),
+        (
+            "a response to a step that no sequence has",
+            a_policy(STEPS, spec='respond: [{when: "true", action: IsolatePod, target: frist}]\n'),
+            ["respond", "frist", "first"],
+        ),
+        (
+            "a response to a severity that is a number",
+            a_policy(RULE, spec="respond: [{when: severity == 1, action: IsolatePod, target: actor.pod}]\n"),
+            ["respond", "string == int"],
+        ),
         ("a step that is called like a field", a_policy(STEPS.replace("first", "audit")), ["audit"]),
     ],
 )
@@ -109,4 +125,4 @@ spec: {policy: policy, override: %s, reason: tuned, owner: platform}
 def test_both_spellings_of_a_technique_are_put_out_where_v18_had_another_id():
     (rule,) = a_program(a_policy(RULE + '  attack: ["T1685"]\n')).rules
     assert rule.attack[0] == "T1685"
-    assert any(id.startswith("T1562") for id in rule.attack)
+    assert any(technique.startswith("T1562") for technique in rule.attack)

@@ -2,8 +2,8 @@ import itertools
 import random
 
 import pytest
-
 from tests.support.events import SECOND, a_policy, a_program, an_event
+
 from watchkeeper_detection import engine as engine_module
 from watchkeeper_detection import index as index_module
 from watchkeeper_detection import matcher as matcher_module
@@ -26,7 +26,7 @@ BURST = """
   severity: P2
   message: "{identity.id} deleted {audit.objectRef.name}"
 """
-TOKEN = """
+MINTED = """
 - name: token-elsewhere
   sequence:
     within: 1m
@@ -97,7 +97,7 @@ def test_a_match_older_than_the_watermark_is_judged_alone_and_counted():
 def test_a_sequence_joins_events_of_different_sources_and_compares_their_fields():
     minted = an_event(at=1, audit_verb="create", identity_id="sa", origin_ip="10.0.0.1")
     used = an_event("cloudtrail.event", at=5, cloudtrail_eventName="GetObject", identity_id="sa", origin_ip="192.0.2.7")
-    (detection,) = run(an_engine(TOKEN), [used, minted])
+    (detection,) = run(an_engine(MINTED), [used, minted])
     assert detection.message == "sa from 10.0.0.1, then 192.0.2.7"
     assert len(detection.event_ids) == 2
 
@@ -105,13 +105,13 @@ def test_a_sequence_joins_events_of_different_sources_and_compares_their_fields(
 def test_a_sequence_is_quiet_when_the_later_step_does_not_differ_from_the_earlier():
     minted = an_event(at=1, audit_verb="create", identity_id="sa", origin_ip="10.0.0.1")
     used = an_event("cloudtrail.event", at=5, cloudtrail_eventName="GetObject", identity_id="sa", origin_ip="10.0.0.1")
-    assert run(an_engine(TOKEN), [minted, used]) == []
+    assert run(an_engine(MINTED), [minted, used]) == []
 
 
 def test_a_sequence_is_quiet_when_what_it_compares_is_absent():
     minted = an_event(at=1, audit_verb="create", identity_id="sa")
     used = an_event("cloudtrail.event", at=5, cloudtrail_eventName="GetObject", identity_id="sa", origin_ip="192.0.2.7")
-    assert run(an_engine(TOKEN), [minted, used]) == []
+    assert run(an_engine(MINTED), [minted, used]) == []
 
 
 @pytest.mark.parametrize("cut", range(1, 6))
@@ -226,27 +226,38 @@ def test_candidates_are_few_however_many_rules_ask_for_other_values():
         ('audit.verb in ["a", "b"] && audit.objectRef.name.startsWith("x")', {"audit.verb": "b", "audit.objectRef.name": "xy"}),
         ('!(audit.verb != "a")', {"audit.verb": "a"}),
         ('audit.userAgent.matches("^k[a-z]+l$")', {"audit.userAgent": "kubectl"}),
-        ('audit.responseStatus.code == 403 || audit.responseStatus.code == 401', {"audit.responseStatus.code": 401}),
+        ("audit.responseStatus.code == 403 || audit.responseStatus.code == 401", {"audit.responseStatus.code": 401}),
         ('ieq(audit.verb, "GET")', {"audit.verb": "get"}),
     ],
 )
 def test_the_index_finds_a_rule_whenever_its_condition_holds(condition, fields):
     others = [DELETE.replace('audit.verb == "delete"', f'audit.verb == "v{n}" && audit.userAgent.contains("u{n}")') for n in range(20)]
-    engine = an_engine(DELETE.replace("audit.verb == \"delete\"", condition), *others)
+    engine = an_engine(DELETE.replace('audit.verb == "delete"', condition), *others)
     assert [one.policy for one in engine.evaluate(an_event(**fields))] == ["policy-0"]
 
 
 def test_the_index_agrees_with_running_every_rule():
-    texts = [f'{left} {joint} {right}' for left, joint, right in itertools.product(
-        ('audit.verb == "a"', 'audit.verb in ["a", "b"]', 'audit.userAgent.contains("x")', 'audit.objectRef.name.endsWith("z")'),
-        ("&&", "||"),
-        ('audit.objectRef.resource == "pods"', 'audit.objectRef.name.startsWith("z")', 'audit.verb != "b"', 'audit.responseStatus.code == 403'),
-    )]
+    texts = [
+        f"{left} {joint} {right}"
+        for left, joint, right in itertools.product(
+            ('audit.verb == "a"', 'audit.verb in ["a", "b"]', 'audit.userAgent.contains("x")', 'audit.objectRef.name.endsWith("z")'),
+            ("&&", "||"),
+            ('audit.objectRef.resource == "pods"', 'audit.objectRef.name.startsWith("z")', 'audit.verb != "b"', "audit.responseStatus.code == 403"),
+        )
+    ]
     engine = an_engine(*(DELETE.replace('audit.verb == "delete"', text) for text in texts))
     units = list(dict.fromkeys(engine.matcher._indexes["audit.request"].root.every()))
     assert len(units) == len(texts)
     for verb, agent, name, resource, code in itertools.product(("a", "b", "c", None), ("x", "y"), ("z", "az", "y", None), ("pods", None), (403, None)):
-        event = an_event(**{"audit.verb": verb, "audit.userAgent": agent, "audit.objectRef.name": name, "audit.objectRef.resource": resource, "audit.responseStatus.code": code})
+        event = an_event(
+            **{
+                "audit.verb": verb,
+                "audit.userAgent": agent,
+                "audit.objectRef.name": name,
+                "audit.objectRef.resource": resource,
+                "audit.responseStatus.code": code,
+            }
+        )
         expected = {unit.rule.name for unit in units if unit.holds(event)}
         assert {f"{one.policy}/{one.rule}" for one in engine.evaluate(event)} == expected
 
@@ -265,20 +276,36 @@ def test_fields_with_too_many_values_leave_the_memo_and_the_index_still_finds_ev
 
 def test_placing_the_rules_anew_by_what_the_log_holds_loses_none(monkeypatch):
     monkeypatch.setattr(matcher_module, "SAMPLED", range(10, 110))
-    texts = [f"{left} {joint} {right}" for left, joint, right in itertools.product(
-        ('audit.verb == "a"', 'audit.userAgent.contains("x")', "has(audit.user.uid)", 'ieq(audit.objectRef.name, "Z")'),
-        ("&&", "||"),
-        ('audit.objectRef.resource == "pods"', 'audit.objectRef.name.startsWith("z")', 'audit.verb != "b"', "audit.responseStatus.code == 403", "!has(audit.user.uid)"),
-    )]
+    texts = [
+        f"{left} {joint} {right}"
+        for left, joint, right in itertools.product(
+            ('audit.verb == "a"', 'audit.userAgent.contains("x")', "has(audit.user.uid)", 'ieq(audit.objectRef.name, "Z")'),
+            ("&&", "||"),
+            (
+                'audit.objectRef.resource == "pods"',
+                'audit.objectRef.name.startsWith("z")',
+                'audit.verb != "b"',
+                "audit.responseStatus.code == 403",
+                "!has(audit.user.uid)",
+            ),
+        )
+    ]
     engine = an_engine(*(DELETE.replace('audit.verb == "delete"', text) for text in texts))
     first = engine.matcher._indexes["audit.request"]
     units = list(dict.fromkeys(first.root.every()))
     chance = random.Random(1)
     for number in range(400):
-        event = an_event(number=number + 1, **{
-            "audit.verb": chance.choice("aaab"), "audit.userAgent": chance.choice("xyy"), "audit.objectRef.name": chance.choice(("z", "az", None)),
-            "audit.objectRef.resource": chance.choice(("pods", "leases")), "audit.responseStatus.code": chance.choice((200, 403)), "audit.user.uid": chance.choice(("u", None)),
-        })
+        event = an_event(
+            number=number + 1,
+            **{
+                "audit.verb": chance.choice("aaab"),
+                "audit.userAgent": chance.choice("xyy"),
+                "audit.objectRef.name": chance.choice(("z", "az", None)),
+                "audit.objectRef.resource": chance.choice(("pods", "leases")),
+                "audit.responseStatus.code": chance.choice((200, 403)),
+                "audit.user.uid": chance.choice(("u", None)),
+            },
+        )
         expected = {unit.rule.name for unit in units if unit.holds(event)}
         assert {f"{one.policy}/{one.rule}" for one in engine.evaluate(event)} == expected
     assert engine.matcher._indexes["audit.request"] is not first

@@ -1,6 +1,6 @@
 import msgspec
-
 from tests.support.matches import SECOND, a_match
+
 from watchkeeper_detection import first_seen
 from watchkeeper_detection.program import FirstSeen
 

@@ -109,8 +109,13 @@ def test_members_with_a_secrets_name_go():
         "value": "z",
     }
     assert redact_value(body) == {
-        "masterUserPassword": MARK, "secretId": "prod/db", "accessKeyId": "AKIA", "n": [{"sessionToken": MARK, "count": 3}],
-        "tokens": 5, "name": "DB_PASSWORD", "value": MARK,
+        "masterUserPassword": MARK,
+        "secretId": "prod/db",
+        "accessKeyId": "AKIA",
+        "n": [{"sessionToken": MARK, "count": 3}],
+        "tokens": 5,
+        "name": "DB_PASSWORD",
+        "value": MARK,
     }
 
 

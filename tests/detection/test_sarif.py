@@ -3,6 +3,7 @@ import re
 
 import msgspec
 import pytest
+
 from watchkeeper_detection.detection import Detection, Place
 from watchkeeper_detection.sarif import sarif_log, uri_of
 

@@ -1,6 +1,6 @@
 import msgspec
-
 from tests.support.matches import SECOND, a_match
+
 from watchkeeper_detection.program import Sequence, Step
 from watchkeeper_detection.sequence import SequenceState
 

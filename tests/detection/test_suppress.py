@@ -1,4 +1,5 @@
 from tests.support.matches import SECOND, a_match
+
 from watchkeeper_detection.program import Suppress
 from watchkeeper_detection.suppress import SuppressState
 

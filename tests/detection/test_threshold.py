@@ -1,6 +1,6 @@
 import msgspec
-
 from tests.support.matches import SECOND, a_match
+
 from watchkeeper_detection import window_state
 from watchkeeper_detection.program import Threshold
 from watchkeeper_detection.threshold import ThresholdState
@@ -48,7 +48,7 @@ def test_distinct_ignores_an_absent_value():
 def test_names_at_most_twenty_events_and_the_last_is_among_them():
     state = a_threshold(count=50, within=1000)
     fired = [found for second in range(50) if (found := state.join(a_match(second)))]
-    assert fired[0].count == 50
+    assert fired[0].times == 50
     assert len(fired[0].matches) == 20
     assert fired[0].matches[-1].observed_at == 49 * SECOND
 

@@ -10,6 +10,7 @@ import json
 
 from tests.support.raw_records import a_cloudtrail_event, an_audit_event
 from tests.support.shapes import aks_diagnostics, eks_export, eks_subscription, event_list, gke_entry, v1beta1
+
 from watchkeeper_detection.fields import fields
 from watchkeeper_detection.logs.stream import StreamReader
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from textwrap import dedent, indent
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from watchkeeper_detection.checking import check_policies
 from watchkeeper_detection.event import Event
 from watchkeeper_detection.logs.provider import common_fills
 from watchkeeper_detection.policy_loading import load_policies
-from watchkeeper_detection.program import Program
 from watchkeeper_detection.record_types import record_type
+
+if TYPE_CHECKING:
+    from watchkeeper_detection.program import Program
 
 SECOND = 1_000_000_000
 

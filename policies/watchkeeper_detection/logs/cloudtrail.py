@@ -113,7 +113,8 @@ def _actor(event: Event) -> msgspec.Struct:
 
 
 def _exact(user: Any) -> str | None:
-    return user.arn or user.principalId or user.userName or user.invokedBy
+    exact: str | None = user.arn or user.principalId or user.userName or user.invokedBy
+    return exact
 
 
 def _about(event: Event) -> tuple[str | None, str | None, str | None, str | None]:

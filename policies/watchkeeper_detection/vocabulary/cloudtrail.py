@@ -27,7 +27,11 @@ FIELDS = (
     Field("cloudtrail.vpcEndpointId", "string", "VPC endpoint that the request came through."),
     Field("cloudtrail.vpcEndpointAccountId", "string", "Account that owns the VPC endpoint."),
     Field("cloudtrail.sessionCredentialFromConsole", "string", "`true` when the credentials came from a console session."),
-    Field("cloudtrail.userIdentity.type", "string", "Root, IAMUser, AssumedRole, FederatedUser, AWSAccount, AWSService, WebIdentityUser, SAMLUser, IdentityCenterUser, …"),
+    Field(
+        "cloudtrail.userIdentity.type",
+        "string",
+        "Root, IAMUser, AssumedRole, FederatedUser, AWSAccount, AWSService, WebIdentityUser, SAMLUser, IdentityCenterUser, …",
+    ),
     Field("cloudtrail.userIdentity.principalId", "string", "Unique id of the caller; for a role `AROA…:session`."),
     Field("cloudtrail.userIdentity.arn", "string", "ARN of the caller."),
     Field("cloudtrail.userIdentity.accountId", "string", "Account of the caller."),
