@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,7 +112,10 @@ class Judgement:
             notes.append(f"suppressed as repeats: {plural(sum(suppressed.values()), 'detection')} of {plural(len(suppressed), 'rule')}")
         notes += [f"held back: {rule} by {guard} {count}" for (rule, guard, _), count in sorted(held.items())]
         used = {guard for _, guard in self.counts.held_by_exception} | {guard for _, guard, exception in held if exception}
-        unused = {guard.name for rule in self.program.rules for guard in rule.exceptions} - used
+        ended = {guard.name for rule in self.program.rules for guard in rule.exceptions if guard.until_ns and guard.until_ns <= time.time_ns()}
+        if ended:
+            notes.append(f"exceptions that have ended: {', '.join(sorted(ended))}")
+        unused = {guard.name for rule in self.program.rules for guard in rule.exceptions} - used - ended
         if unused:
             notes.append(f"exceptions that held nothing back: {', '.join(sorted(unused))}")
         return notes
@@ -178,7 +182,10 @@ def in_force(program: Program, request: Request) -> Program:
     """The rules that can say something that was asked for."""
     if request.learn_to:
         return msgspec.structs.replace(program, rules=tuple(rule for rule in program.rules if rule.first_seen))
-    return narrowed(program, severity=request.severity, first_seen=request.baseline is not None)
+    chosen = narrowed(program, severity=request.severity, first_seen=request.baseline is not None)
+    if not request.show_secrets:
+        return chosen
+    return msgspec.structs.replace(chosen, rules=tuple(msgspec.structs.replace(rule, reveals=True) for rule in chosen.rules))
 
 
 def unlearned(program: Program, request: Request) -> list[str]:

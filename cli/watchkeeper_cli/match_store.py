@@ -16,7 +16,7 @@ from watchkeeper_detection.match import Match
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-HELD = 100_000  # matches in memory, about 100 MB
+HELD = 50_000  # matches in memory, about 50 MB
 LENGTH_BYTES = 4
 
 
