@@ -13,12 +13,12 @@ ROUNDS = 5
 
 
 def best_of(*runs: Callable[[], object], rounds: int = ROUNDS) -> list[float]:
-    """Least seconds of each run; the runs take turns, so that a slow moment of the machine hits all of them."""
+    """Least seconds of processor time of each run; the runs take turns, so that a slow moment of the machine hits all of them."""
     best = [float("inf")] * len(runs)
     for _ in range(rounds):
         for number, run in enumerate(runs):
             gc.collect()
-            begun = time.perf_counter()
+            begun = time.process_time()
             run()
-            best[number] = min(best[number], time.perf_counter() - begun)
+            best[number] = min(best[number], time.process_time() - begun)
     return best
