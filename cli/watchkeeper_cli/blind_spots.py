@@ -63,7 +63,7 @@ class Presence:
             del unseen[path]
             self.seen.add((kind, path))
         if kind == "audit.request":
-            self.levels.add(event.audit.level)
+            self.levels.add(event.audit.level or "None")
         elif kind == "cloudtrail.event" and event.cloudtrail.eventCategory == "Data":
             self.levels.add(DATA_EVENTS)
 

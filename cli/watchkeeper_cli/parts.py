@@ -57,7 +57,7 @@ class Rejected(msgspec.Struct, frozen=True):
     excerpt: str | None
 
 
-class Batch(msgspec.Struct):
+class Batch(msgspec.Struct, tag=True):
     """What a piece of a part gave."""
 
     detections: list[Detection]
@@ -67,14 +67,14 @@ class Batch(msgspec.Struct):
     read_bytes: int
 
 
-class Unreadable(msgspec.Struct, frozen=True):
+class Unreadable(msgspec.Struct, frozen=True, tag=True):
     """A part that could not be opened or read to its end."""
 
     path: str
     reason: str
 
 
-class Counts(msgspec.Struct):
+class Counts(msgspec.Struct, tag=True):
     """What one process counted: events by kind, what guards held back by (rule, guard), failures, what was there."""
 
     events: dict[str, int] = {}

@@ -310,7 +310,10 @@ def test_several_processes_give_the_same_detections_as_one(judge, tmp_path):
     logs.mkdir()
     for part in range(4):
         write(logs / f"audit-{part}.log", lines_of(*[an_audit_event(number, user=f"user-{number % 7}") for number in range(part * 50, part * 50 + 50)]))
+    write(logs / "audit-4.log", lines_of(an_audit_event(300, level=None)) + b"no log at all\n")
     one, three = judge("--output", "json", logs), judge("--output", "json", "--jobs", "3", logs)
+    assert (one.returncode, three.returncode) == (0, 0)
+    assert one.stderr.splitlines()[1:] == three.stderr.splitlines()[1:]
     assert sorted(one.stdout.splitlines()) == sorted(three.stdout.splitlines())
     assert len(detections(one)) > 200
 

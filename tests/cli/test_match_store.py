@@ -8,7 +8,7 @@ from watchkeeper_detection.match import Match
 
 def shuffled(count):
     matches = [a_match(at=number, number=number) for number in range(count)]
-    random.Random(7).shuffle(matches)  # noqa: S311 (an order, not a secret)
+    random.Random(7).shuffle(matches)
     return matches
 
 
