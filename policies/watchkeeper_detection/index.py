@@ -8,18 +8,26 @@ whatever the number of rules that the event's values do not concern.
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 import re2
 
 from watchkeeper_detection.fields import attribute_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from watchkeeper_detection.event import Event
 
-R = TypeVar("R")
+
+class Candidate(Protocol):
+    """A rule as the index knows it."""
+
+    def left_for(self, event: Event, known: Collection[str], /) -> Self | None:
+        """What is left to test on events that have the same values of the `known` fields; None when it can't hold for them."""
+
+
+R = TypeVar("R", bound=Candidate)
 
 COMBINATIONS = 8192  # of probed fields' values remembered
 PATTERN_MEMO = 8192  # values remembered per field; user agents and addresses repeat, an attacker's do not
@@ -62,14 +70,15 @@ class Index(Generic[R]):
     When combinations become too many, the field with the most values leaves the memo and is looked at for each event.
     """
 
-    def __init__(self, root: Branch[R], few: Callable[[str], bool] | None = None) -> None:
-        """`few` says of a field whether it has few enough values to be remembered; without it those at the root are."""
+    def __init__(self, root: Branch[R], remembered: Iterable[str] | None = None) -> None:
+        """`remembered`: fields with few enough values; without it those that the root probes."""
         self.root = root
         self._memo: dict[Any, tuple[tuple[R, ...], tuple[Probe[R], ...]]] = {}
-        self._remember(sorted(filter(few, root.paths())) if few else sorted({probe.path for probe in root.probes}))
+        self._remember(sorted({probe.path for probe in root.probes} if remembered is None else remembered))
 
     def _remember(self, paths: list[str]) -> None:
         self._paths = paths
+        self._known = frozenset(paths)
         self._read = getter(*paths) if len(paths) > 1 else None
         self._memo.clear()
 
@@ -80,11 +89,11 @@ class Index(Generic[R]):
         key = self._read(event)
         found = self._memo.get(key)
         if found is None:
-            found = self._resolved(key)
+            found = self._resolved(key, event)
         return self._probed(found, event) if found[1] else found[0]
 
-    def _resolved(self, key: tuple[Any, ...]) -> tuple[tuple[R, ...], tuple[Probe[R], ...]]:
-        """What is found for these values of the remembered fields, and the probes of other fields that are left."""
+    def _resolved(self, key: tuple[Any, ...], event: Event) -> tuple[tuple[R, ...], tuple[Probe[R], ...]]:
+        """What is found for these values of the remembered fields, so much of it as they don't decide, and the probes of other fields that are left."""
         values = dict(zip(self._paths, key, strict=True))
         rules: list[R] = []
         left: list[Probe[R]] = []
@@ -96,7 +105,8 @@ class Index(Generic[R]):
                     left.append(probe)
                 elif (below := probe.table.get(values[probe.path])) is not None:
                     branches.append(below)
-        found = (tuple(rules), tuple(left))
+        undecided = (rule.left_for(event, self._known) for rule in dict.fromkeys(rules))
+        found = (tuple([rule for rule in undecided if rule is not None]), tuple(left))
         if len(self._memo) >= COMBINATIONS:
             counts = [(len({one[number] for one in self._memo}), path) for number, path in enumerate(self._paths)]
             most = max(counts)[1]

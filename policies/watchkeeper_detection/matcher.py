@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from watchkeeper_detection.cel.compile import compile_condition, compile_value
 from watchkeeper_detection.cel.requirements import clauses
 from watchkeeper_detection.cel.tree import Field
-from watchkeeper_detection.cel.values import Failure
 from watchkeeper_detection.detection import Detection, Entity, Place, detection_id
 from watchkeeper_detection.index import Index, getter
 from watchkeeper_detection.match import Match, Scalar, scalar
 from watchkeeper_detection.placing import Placed, Rates, Sample, build, indexable
 from watchkeeper_detection.redact import redact
+from watchkeeper_detection.unit import Unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -59,31 +59,6 @@ class MatcherStatistics:
             self.failure_example.setdefault(rule, example)
 
 
-class Unit:
-    """What an event is tested against: a rule's condition, or one step of its sequence. Compiled when first met."""
-
-    def __init__(self, rule: Rule, step: int, when: Node | None, lists: Mapping[str, Any]) -> None:
-        self.rule = rule
-        self.step = step
-        self.when = when
-        self._lists = lists
-        self.holds: Callable[[Event], bool] = self._compile_then_hold
-        self._value: Callable[[Event], object] | None = None
-
-    def _compile_then_hold(self, event: Event) -> bool:
-        self.holds = compile_condition(self.when, self._lists) if self.when is not None else _always
-        return self.holds(event)
-
-    def failure(self, event: Event) -> Failure | None:
-        """The type error for which the condition did not hold, if that was the reason."""
-        if self.when is None:
-            return None
-        if self._value is None:
-            self._value = compile_value(self.when, self._lists)
-        value = self._value(event)
-        return value if isinstance(value, Failure) else None
-
-
 def covers(rule: Rule, namespace: str | None) -> bool:
     """Whether the policy's scope covers what happened in this namespace; what belongs to no namespace is covered by root policies only."""
     if namespace is None:
@@ -91,10 +66,6 @@ def covers(rule: Rule, namespace: str | None) -> bool:
     if rule.include and not any(fnmatchcase(namespace, pattern) for pattern in rule.include):
         return False
     return not any(fnmatchcase(namespace, pattern) for pattern in rule.exclude)
-
-
-def _always(_event: Event) -> bool:
-    return True
 
 
 class Capture:
@@ -229,9 +200,9 @@ class Matcher:
         if not found:
             return NOTHING
         statistics.candidates += len(found)
-        held = [unit for unit in found if unit.holds(event)]
+        held = [unit.whole for unit in found if unit.holds(event)]
         if number < FAILURE_SAMPLE or not number & 511:
-            self._count_failures(event, [unit for unit in found if unit not in held])
+            self._count_failures(event, [unit.whole for unit in found if unit.whole not in held])
         return self._judged(event, held) if held else NOTHING
 
     def _look_at(self, event: Event) -> None:
@@ -243,7 +214,8 @@ class Matcher:
         sample.take(event)
         if len(sample.values) == len(SAMPLED):
             rates = Rates(sample.values)
-            self._indexes[event.kind] = Index(build(placed, rates), rates.are_few)
+            root = build(placed, rates)
+            self._indexes[event.kind] = Index(root, rates.repeating(root.paths() | sample.widely_read))
             del self._samples[event.kind]
 
     def _count_failures(self, event: Event, others: list[Unit]) -> None:

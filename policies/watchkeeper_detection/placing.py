@@ -27,6 +27,8 @@ SMALL_BRANCH = 2  # running two conditions costs less than one more probe, where
 OFTEN = 0.004  # share of events from which on a branch is divided further, however small
 DEPTH = 8
 PROBE_COST = 0.15  # of one condition
+MANY_READERS = 8  # rules whose conditions read a field, for its value to be remembered even where no rule stands under it
+REPEATING = 0.6  # of the events of the sample: more combinations of values than that don't repeat enough to be remembered
 
 Key = tuple[str, bool]  # a field, and whether it is asked for more than equality
 Test = tuple["Op", Any]  # what an atom asks of its field
@@ -49,6 +51,7 @@ class Rates:
     """How often atoms hold, counted over the distinct values of a sample of events."""
 
     def __init__(self, sample: Sequence[Mapping[str, Any]]) -> None:
+        self._sample = sample
         self._size = len(sample)
         self._values: dict[str, Counter[Any]] = defaultdict(Counter)
         self._known: dict[Atom, float] = {}
@@ -63,9 +66,12 @@ class Rates:
             self._known[atom] = (_count(atom, values) + 0.5) / (self._size + 1)
         return self._known[atom]
 
-    def are_few(self, path: str) -> bool:
-        """Whether the field's values repeat: names and addresses hardly do."""
-        return len(self._values[path]) <= max(self._size // 3, 1)
+    def repeating(self, paths: Iterable[str]) -> list[str]:
+        """Those of the fields whose values, all together, repeat from event to event: names and addresses hardly do."""
+        kept = sorted((path for path in paths if path in self._values), key=lambda path: len(self._values[path]))
+        while kept and len({tuple(values.get(path) for path in kept) for values in self._sample}) > self._size * REPEATING:
+            kept.pop()
+        return kept
 
 
 def _count(atom: Atom, values: Counter[Any]) -> int:
@@ -83,7 +89,9 @@ class Sample:
     """Values of the indexable fields in some events."""
 
     def __init__(self, placed: Iterable[Placed]) -> None:
-        paths = {atom.path for one in placed for clause in one.clauses for atom in clause}
+        placed = tuple(placed)
+        self.widely_read = {path for path, readers in Counter(path for one in placed for path in one.rule.fields).items() if readers >= MANY_READERS}
+        paths = self.widely_read.union(atom.path for one in placed for clause in one.clauses for atom in clause)
         self._readers = [(path, getter(path)) for path in sorted(paths)]
         self.values: list[dict[str, Any]] = []
 

@@ -24,6 +24,10 @@ def attribute(of: ast.expr, text: str) -> ast.expr:
     return ast.Attribute(of, text, ast.Load(), **_AT)
 
 
+def element(of: ast.expr, index: int) -> ast.expr:
+    return ast.Subscript(of, constant(index), ast.Load(), **_AT)
+
+
 def call(function: ast.expr, *arguments: ast.expr, two: bool = False) -> ast.expr:
     keywords = [ast.keyword("two", constant(value=True), **_AT)] if two else []
     return ast.Call(function, list(arguments), keywords, **_AT)

@@ -11,7 +11,7 @@ from watchkeeper_detection.cel.rails import Rails
 from watchkeeper_detection.cel.soundness import require_sound
 from watchkeeper_detection.cel.spelling import spell
 from watchkeeper_detection.cel.tree import And, Field, Node, Not, Or, Variable
-from watchkeeper_detection.fields import attribute_name
+from watchkeeper_detection.fields import attribute_name, fields
 
 if TYPE_CHECKING:
     import ast
@@ -24,10 +24,16 @@ class EventRails(Rails):
     """Reads an event: `e.audit.user.username`. A field of an earlier step is absent."""
 
     def is_plain(self, node: Field) -> bool:
-        return bool(node.step) or not (node.words or is_open(node.path))
+        return bool(node.step) or not (node.words or is_open(node.path)) or is_first_text(node)
 
     def plain_field(self, node: Field) -> ast.expr:
-        return code.constant(None) if node.step else self._attributes(node.path.split("."))
+        if node.step:
+            return code.constant(None)
+        whole = self._attributes(node.path.split("."))
+        if not node.words:
+            return whole
+        kept = self.temporary()
+        return code.choice(code.kept(kept, whole), code.element(code.name(kept), 0), code.constant(None))
 
     def opened_field(self, node: Field) -> ast.expr:
         *above, last = node.path.split(".")
@@ -44,6 +50,11 @@ class EventRails(Rails):
 
     def variable(self, node: Variable) -> ast.expr:
         return code.attribute(code.name("e"), attribute_name(node.name))
+
+
+def is_first_text(node: Field) -> bool:
+    """Whether this is the first element of a list of texts that is no open field, as the address of a request is."""
+    return node.words == (0,) and fields()[node.path].type == "list(string)" and not is_open(node.path)
 
 
 class CapturedRails(Rails):

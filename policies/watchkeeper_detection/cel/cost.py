@@ -14,13 +14,18 @@ _COMPUTED = 12
 _TURNS = 8  # of a loop, when nothing is known of what it walks
 
 
+def is_computed(path: str) -> bool:
+    """Whether the field is computed when a rule first asks."""
+    return path.partition(".")[0] in COMPUTED
+
+
 def cost(node: Node) -> int:
     """Rough cost in units of one comparison of a closed field."""
     match node:
         case Constant() | Local() | ListName():
             return 0
         case Field(path=path):
-            return (_COMPUTED if path.partition(".")[0] in COMPUTED else 1) + (_OPEN if is_open(path) or node.words else 0)
+            return (_COMPUTED if is_computed(path) else 1) + (_OPEN if is_open(path) or node.words else 0)
         case Present(operand=operand) | Not(operand=operand):
             return cost(operand)
         case Default(operand=operand):

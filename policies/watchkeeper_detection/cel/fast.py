@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from watchkeeper_detection.cel import code, network, patterns, strings
@@ -10,8 +11,9 @@ from watchkeeper_detection.cel.tree import Call, Constant, Default, Field, ListN
 from watchkeeper_detection.cel.values import Failed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
+ADDRESSES = 8192  # remembered for each set of networks
 _PLAIN_TYPES = frozenset({"string", "int", "double", "bool", "list(string)"})
 _ORDER: dict[str, tuple[type[ast.cmpop], type[ast.cmpop]]] = {
     "_<_": (ast.Lt, ast.GtE),
@@ -223,7 +225,7 @@ class Fast:
             texts = self.constants(argument, "string") if node.function in ("inCidr", "iin") else None
             if texts is None:
                 return None
-            return network.Networks(texts) if node.function == "inCidr" else _among(frozenset(text.casefold() for text in texts))
+            return _networks(texts) if node.function == "inCidr" else _among(frozenset(text.casefold() for text in texts))
         except Failed:
             return None  # it fails when it is evaluated, as the specification wants it
 
@@ -235,8 +237,13 @@ def _compiled(function: str, argument: str) -> Callable[[str], Any] | None:
         case "glob":
             return patterns.glob_matcher(argument)
         case "inCidr":
-            return network.Networks((argument,))
+            return _networks((argument,))
     return None
+
+
+def _networks(texts: Iterable[str]) -> Callable[[str], Any]:
+    """Addresses repeat: the outcome is remembered."""
+    return lru_cache(maxsize=ADDRESSES)(network.Networks(texts))
 
 
 def text_only(test: Callable[[str], Any]) -> Callable[[Any], Any]:
