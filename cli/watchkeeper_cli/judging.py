@@ -128,6 +128,8 @@ class Judgement:
         lines = [f"{reason}: {some_of(rules)}" for reason, rules in reasons.items()]
         if unlearned:
             lines.append(f"without a baseline nothing is known to be new (--learn makes one, --baseline reads it): {some_of(unlearned)} could not fire")
+        if self.tally.interrupted and not self.counts.events:  # the workers' counts were lost
+            return lines
         return [*lines, *blind_lines(self.program, self.counts.events, self.counts.seen, self.counts.levels)]
 
 

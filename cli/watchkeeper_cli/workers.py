@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from watchkeeper_cli.ending import UNREADABLE, CommandError
 from watchkeeper_cli.parts import Batch, Counts, Part, PartJudge, Setup, Unreadable
 
 if TYPE_CHECKING:
@@ -19,10 +20,6 @@ if TYPE_CHECKING:
 WAITING_BATCHES = 8  # per worker; a full queue makes workers wait, so that memory stays flat
 PARTS_AHEAD = 2  # per worker
 LOOK_SECONDS = 1.0  # how soon a dead worker is noticed
-
-
-class WorkerDiedError(RuntimeError):
-    """A worker process ended before its work was done (killed for lack of memory, most often)."""
 
 
 def judge_in_processes(setup: Setup, parts: Iterator[Part], jobs: int) -> Generator[Batch | Counts | Unreadable]:
@@ -64,7 +61,7 @@ def _exchange(parts: Iterator[Part], workers: Sequence[BaseProcess], tasks: Any,
             result = results.get(timeout=LOOK_SECONDS)
         except queue.Empty:
             if any(worker.exitcode for worker in workers):
-                raise WorkerDiedError("a worker process died; with less memory use fewer --jobs") from None
+                raise CommandError("a worker process died before its work was done; where memory is short, use fewer --jobs", UNREADABLE) from None
             continue
         if result is None:
             ahead -= 1
