@@ -12,7 +12,7 @@ from watchkeeper_detection.cel.requirements import clauses, conjuncts
 from watchkeeper_detection.cel.spelling import spell
 from watchkeeper_detection.cel.values import ABSENT, Failure
 from watchkeeper_detection.match import scalar
-from watchkeeper_detection.redact import redact
+from watchkeeper_detection.redact import MARK, is_secret_name, redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from watchkeeper_detection.program import Program, Rule
 
 NODE_ROOTS = frozenset({"process", "container", "pod", "node"})  # keys that never leave one node
-CONDITIONS_SHOWN = 200  # characters of one value
+VALUE_SHOWN = 200  # characters of one value
 ATOMS_SHOWN = 6
 CLAUSES_SHOWN = 4
 OPERATORS = {"eq": "is", "ieq": "is, in any case,", "prefix": "begins with", "suffix": "ends with", "contains": "contains", "regex": "matches"}
@@ -147,6 +147,8 @@ def verdict_lines(rule: Rule, program: Program, event: Event) -> Iterator[str]:
         yield f"{title}: the condition {'holds' if holds else 'does not hold'}"
         if condition is not None:
             yield from _part_lines(condition, lists, event)
+        if holds:
+            yield f"  so it {_consequence(rule)}, unless something below holds it back"
     for guard in (*rule.unless, *rule.exceptions):
         held = compile_condition(guard.when, lists)(event)
         yield f"{'exception' if guard.exception else 'unless'} {guard.name}: {'holds it back' if held else 'does not hold it back'}"
@@ -154,12 +156,21 @@ def verdict_lines(rule: Rule, program: Program, event: Event) -> Iterator[str]:
             yield from _part_lines(guard.when, lists, event)
 
 
+def _consequence(rule: Rule) -> str:
+    if rule.sequence:
+        return "is a step of the sequence"
+    if rule.threshold:
+        return f"counts towards the {rule.threshold.count} of the threshold"
+    return "fires where the value is new" if rule.first_seen else "fires"
+
+
 def _part_lines(condition: tree.Node, lists: Mapping[str, tuple[str, ...]], event: Event) -> Iterator[str]:
     for text, value_of in parts(condition, lists):
         yield f"  {verdict(value_of(event)):8} {text}"
-    for node in dict.fromkeys(spell(node) for node in tree.walk(condition) if isinstance(node, tree.Field) and not node.step):
-        found = next(one for one in tree.walk(condition) if isinstance(one, tree.Field) and not one.step and spell(one) == node)
-        yield f"           {node} = {value_text(compile_value(found, lists)(event))}"
+    for name, node in {spell(node): node for node in tree.walk(condition) if isinstance(node, tree.Field) and not node.step}.items():
+        value = compile_value(node, lists)(event)
+        hidden = is_secret_name(name.rpartition(".")[2]) and isinstance(value, str)
+        yield f"           {name} = {MARK if hidden else value_text(value)}"
 
 
 def verdict(value: object) -> str:
@@ -177,4 +188,4 @@ def value_text(value: object) -> str:
     if isinstance(value, Failure):
         return f"error: {shown(value.message)}"
     text = redact(str(scalar(value)))
-    return shown(f'"{text}"' if isinstance(value, str) else text, CONDITIONS_SHOWN)
+    return shown(f'"{text}"' if isinstance(value, str) else text, VALUE_SHOWN)
