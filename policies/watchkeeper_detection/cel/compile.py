@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from typing import TYPE_CHECKING, Any
 
 from watchkeeper_detection.cel import code, functions
@@ -14,7 +15,6 @@ from watchkeeper_detection.cel.tree import And, Field, Node, Not, Or, Variable
 from watchkeeper_detection.fields import attribute_name, fields
 
 if TYPE_CHECKING:
-    import ast
     from collections.abc import Callable, Collection, Mapping
 
     from watchkeeper_detection.event import Event
@@ -41,6 +41,18 @@ class EventRails(Rails):
         if is_open(node.path):
             return code.call(self.runtime(functions.read_open), self._attributes(above), code.constant(attribute_name(last)), words)
         return code.call(self.runtime(functions.below), self._attributes([*above, last]), words)
+
+    def loose_field(self, node: Field) -> ast.expr:
+        if not is_open(node.path) or int in map(type, node.words):
+            return self.opened_field(node)
+        *above, last = node.path.split(".")
+        kept = self.temporary()
+        is_open_already = code.compare(code.attribute(code.kept(kept, self._attributes([*above, last])), "__class__"), ast.IsNot(), code.name("Raw"))
+        opening = code.call(self.runtime(functions.opened), self._attributes(above), code.constant(attribute_name(last)))
+        found = code.choice(is_open_already, code.name(kept), opening)
+        for word in node.words:
+            found = self.entry(found, str(word))
+        return found
 
     def _attributes(self, words: list[str]) -> ast.expr:
         made = code.name("e")

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from watchkeeper_detection.cel import code, network, patterns, strings
-from watchkeeper_detection.cel.tree import Call, Constant, Default, Field, ListName, ListOf, Local, Loop, Node, walk
+from watchkeeper_detection.cel.tree import Call, Constant, Default, Field, ListName, ListOf, Local, Loop, Node, Select, walk
 from watchkeeper_detection.cel.values import Failed
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Fast:
         def plain_field(self, node: Field) -> ast.expr: ...
         def is_plain(self, node: Field) -> bool: ...
         def local(self, name: str) -> ast.expr: ...
+        def loose_field(self, node: Field) -> ast.expr: ...
 
     def plain(self, node: Node) -> ast.expr | None:
         """The node's plain value, where it has a type that Python holds as it is and can't fail."""
@@ -59,6 +60,21 @@ class Fast:
                 kept = self.temporary()
                 return plain and code.choice(code.is_(code.kept(kept, plain), value=None), code.constant(value), code.name(kept))
         return None
+
+    def loose(self, node: Node) -> ast.expr:
+        """The node's value for tests that absent and failed don't pass: instead of those it may give None, which no test passes either."""
+        match node:
+            case Field() if not self.is_plain(node):
+                return self.loose_field(node)
+            case Select(operand=operand, name=name) if is_json(operand):
+                return self.entry(self.loose(operand), name)
+        return self.value(node)
+
+    def entry(self, of: ast.expr, name: str) -> ast.expr:
+        """What a decoded JSON value holds under this name, None where it is no object or does not."""
+        kept = self.temporary()
+        is_object = code.compare(code.attribute(code.kept(kept, of), "__class__"), ast.Is(), code.name("dict"))
+        return code.choice(is_object, code.call(code.attribute(code.name(kept), "get"), code.constant(name)), code.constant(None))
 
     def _through(self, operand: Node, function: Callable[[Any], Any]) -> ast.expr | None:
         plain = self.plain(operand)
@@ -100,14 +116,14 @@ class Fast:
             return code.compare(plain, ast.NotIn(), code.constant((None, right.value)))
         if right.type == "string":  # nothing but the same text equals a text
             if expected:
-                return code.compare(self.value(left), ast.Eq(), code.constant(right.value))
+                return code.compare(self.loose(left), ast.Eq(), code.constant(right.value))
             kept = self.temporary()
             return code.both(
                 code.compare(code.kept(kept, self.value(left)), ast.NotEq(), code.constant(right.value)),
                 code.compare(code.attribute(code.name(kept), "__class__"), ast.NotIn(), code.name("NO_VALUE")),
             )
         if right.type == "bool" and expected:
-            return code.is_(self.value(left), value=bool(right.value))
+            return code.is_(self.loose(left), value=bool(right.value))
         return None
 
     def constants(self, node: Node, kind: str) -> frozenset[Any] | None:
@@ -140,7 +156,7 @@ class Fast:
 
     def _dynamic_in(self, left: Node, constants: frozenset[str], *, expected: bool) -> ast.expr:
         kept = self.temporary()
-        kind = code.attribute(code.kept(kept, self.value(left)), "__class__")
+        kind = code.attribute(code.kept(kept, (self.loose if expected else self.value)(left)), "__class__")
         among = code.compare(code.name(kept), ast.In(), self.known(constants))
         if expected:
             return code.both(code.compare(kind, ast.Is(), code.name("str")), among)
@@ -177,7 +193,19 @@ class Fast:
                 plain = self.plain(subject) if subject.type == "string" else None
                 if plain is not None:
                     return code.both(code.is_not_none(code.kept(kept, plain)), test)
-                return code.both(code.compare(code.attribute(code.kept(kept, self.value(subject)), "__class__"), ast.Is(), code.name("str")), test)
+                return code.both(code.compare(code.attribute(code.kept(kept, self.loose(subject)), "__class__"), ast.Is(), code.name("str")), test)
+        return None
+
+    def texts_asked_for(self, node: Loop) -> frozenset[str] | None:
+        """The texts of `over.exists(x, x == "text")` and `over.exists(x, x in ["text", …])`."""
+        match node:
+            case Loop(macro="exists", names=(name,), predicate=Call(function="_==_" | "_in_" as function, arguments=(Local(name=tested), wanted))) if (
+                name == tested
+            ):
+                if function == "_in_":
+                    return self.constants(wanted, "string")
+                if isinstance(wanted, Constant) and wanted.value.__class__ is str and wanted.type == "string":
+                    return frozenset((wanted.value,))
         return None
 
     def _tested(self, node: Call, *, expected: bool) -> ast.expr | None:
@@ -192,7 +220,7 @@ class Fast:
         plain = self.plain(subject) if subject.type == "string" else None
         if plain is not None:
             return code.both(code.is_not_none(code.kept(kept, plain)), test)
-        return code.both(code.compare(code.attribute(code.kept(kept, self.value(subject)), "__class__"), ast.Is(), code.name("str")), test)
+        return code.both(code.compare(code.attribute(code.kept(kept, self.loose(subject)), "__class__"), ast.Is(), code.name("str")), test)
 
     def _test(self, node: Call, text: ast.expr, *, expected: bool) -> ast.expr | None:
         argument = node.arguments[1] if len(node.arguments) == 2 else None
@@ -228,6 +256,13 @@ class Fast:
             return _networks(texts) if node.function == "inCidr" else _among(frozenset(text.casefold() for text in texts))
         except Failed:
             return None  # it fails when it is evaluated, as the specification wants it
+
+
+def is_json(node: Node) -> bool:
+    """Whether the node's value, where it has one, was decoded from JSON: an open field, what a macro finds in one, or something below."""
+    while isinstance(node, Select):
+        node = node.operand
+    return bool(node.origin) if isinstance(node, Local) else isinstance(node, Field)
 
 
 def _compiled(function: str, argument: str) -> Callable[[str], Any] | None:

@@ -37,13 +37,36 @@ def _pairs(over: Any) -> Sequence[tuple[Any, Any]] | None:
 
 def some(budget: list[int], over: Any, test: Callable[..., bool], *, two: bool = False) -> bool:
     """Whether the test holds for an element; False where there is nothing to walk or the budget is spent."""
+    if not over:  # most lists are not there or empty
+        return False
     elements = _pairs(over) if two else _elements(over)
     if elements is None:
         return False
     budget[0] -= len(elements)
     if budget[0] < 0:
         return False
-    return any(test(*each) for each in elements) if two else any(map(test, elements))
+    if two:
+        return any(test(*each) for each in elements)
+    for each in elements:  # noqa: SIM110 (a loop calls it faster than any() does)
+        if test(each):
+            return True
+    return False
+
+
+def some_among(budget: list[int], over: Any, texts: frozenset[str]) -> bool:
+    """`over.exists(each, each in texts)`."""
+    if not over:
+        return False
+    elements = _elements(over)
+    if elements is None:
+        return False
+    budget[0] -= len(elements)
+    if budget[0] < 0:
+        return False
+    try:
+        return not texts.isdisjoint(elements)
+    except TypeError:  # a list or map among them, which equals no text
+        return any(each.__class__ is str and each in texts for each in elements)
 
 
 def every(budget: list[int], over: Any, test: Callable[..., bool], *, two: bool = False) -> bool:

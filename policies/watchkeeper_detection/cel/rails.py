@@ -9,10 +9,12 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from watchkeeper_detection.cel import code, functions, loops
 from watchkeeper_detection.cel.cost import cost
 from watchkeeper_detection.cel.errors import CelError, CelErrors
-from watchkeeper_detection.cel.fast import Fast, text_only
+from watchkeeper_detection.cel.fast import Fast, is_json, text_only
 from watchkeeper_detection.cel.function_table import FUNCTIONS
 from watchkeeper_detection.cel.signatures import signatures
 from watchkeeper_detection.cel.tree import (
@@ -69,7 +71,7 @@ class Rails(Fast):
 
     def __init__(self, lists: Mapping[str, Collection[str]]) -> None:
         self._lists = lists
-        self._names: dict[str, Any] = {"__builtins__": {}, "ABSENT": ABSENT, "NO_VALUE": NO_VALUE, "str": str, "bool": bool}
+        self._names: dict[str, Any] = {"__builtins__": {}, "ABSENT": ABSENT, "NO_VALUE": NO_VALUE, "str": str, "bool": bool, "dict": dict, "Raw": msgspec.Raw}
         self._made = 0
         self._locals: dict[str, str] = {}
         self.plain_locals: set[str] = set()
@@ -111,6 +113,10 @@ class Rails(Fast):
     def opened_field(self, node: Field) -> ast.expr:
         """Python expression for a field that is open or has words: its value, or ABSENT."""
         raise NotImplementedError
+
+    def loose_field(self, node: Field) -> ast.expr:
+        """The same, or None in place of ABSENT."""
+        return self.opened_field(node)
 
     def is_plain(self, node: Field) -> bool:
         raise NotImplementedError
@@ -156,6 +162,8 @@ class Rails(Fast):
                 texts = self.any_text(node, expected=expected)
                 if texts is not None:
                     return texts
+                if len(node.names) == 1 and isinstance(node.over, ListOf) and len(node.over.elements) == 1:
+                    return self._named(node.names[0], node.over.elements[0], lambda: rail(predicate))
                 return self._quantified(node, predicate, expected=expected)
             case Present():
                 present = self._present(node)
@@ -169,12 +177,25 @@ class Rails(Fast):
     def _quantified(self, node: Loop, predicate: Node, *, expected: bool) -> ast.expr:
         """`exists` is true when some element is true, false when every element is false; `all` the other way round."""
         self._loops = True
-        walk = loops.some if (node.macro == "exists") is expected else loops.every
         plain = self.plain(node.over)
-        over = self.value(node.over) if plain is None else plain
+        over = self.loose(node.over) if plain is None else plain
+        among = self.texts_asked_for(node) if expected else None
+        if among is not None:
+            return code.call(self.runtime(loops.some_among), code.name("budget"), over, self.known(among))
+        walk = loops.some if (node.macro == "exists") is expected else loops.every
         names_plain = node.names if len(node.names) == 1 and (plain is not None or isinstance(node.over, ListName)) else ()
         test = self._lambda(node.names, lambda: (self.true if expected else self.false)(predicate), plain=names_plain)
         return code.call(self.runtime(walk), code.name("budget"), over, test, two=len(node.names) == 2)
+
+    def _named(self, name: str, value: Node, body: Callable[[], ast.expr]) -> ast.expr:
+        """`[value].exists(name, body)`, which gives a value a name: one that is absent or failed makes it undecided."""
+        outer, outer_plain = dict(self._locals), set(self.plain_locals)
+        kept = self._locals[name] = self.temporary()
+        is_there = code.compare(code.attribute(code.kept(kept, self.value(value)), "__class__"), ast.NotIn(), code.name("NO_VALUE"))
+        self.plain_locals.add(name)
+        made = code.both(is_there, body())
+        self._locals, self.plain_locals = outer, outer_plain
+        return made
 
     def _lambda(self, names: tuple[str, ...], body: Callable[[], ast.expr], *, plain: tuple[str, ...] = ()) -> ast.expr:
         outer, outer_plain = dict(self._locals), set(self.plain_locals)
@@ -272,8 +293,11 @@ class Rails(Fast):
         return code.call(self.runtime(_LOOPS[node.macro]), code.name("budget"), self.value(node.over), *tests, two=len(node.names) == 2)
 
     def _present(self, node: Present) -> ast.expr:
-        if isinstance(node.operand, Field):
-            return self._field_present(node.operand)
+        operand = node.operand
+        if isinstance(operand, Field):
+            return self._field_present(operand)
+        if isinstance(operand, Select) and is_json(operand):
+            return code.is_not_none(self.loose(operand))
         return code.is_(self.value(node), value=True)
 
     def _field_present(self, node: Field) -> ast.expr:
