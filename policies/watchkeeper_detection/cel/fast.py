@@ -6,7 +6,7 @@ import ast
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from watchkeeper_detection.cel import code, network, patterns, strings
+from watchkeeper_detection.cel import code, functions, network, patterns, strings
 from watchkeeper_detection.cel.tree import Call, Constant, Default, Field, ListName, ListOf, Local, Loop, Node, Select, walk
 from watchkeeper_detection.cel.values import Failed
 
@@ -68,7 +68,16 @@ class Fast:
                 return self.loose_field(node)
             case Select(operand=operand, name=name) if is_json(operand):
                 return self.entry(self.loose(operand), name)
+            case Call(function=".lowerAscii", arguments=(operand,)):
+                return self._loosely_called(strings.lower_ascii, operand, "str")
+            case Call(function=".join", arguments=(operand, Constant(value=str() as between))):
+                return self._loosely_called(joined_by(between), operand, "list")
         return self.value(node)
+
+    def _loosely_called(self, function: Callable[[Any], Any], operand: Node, of_class: str) -> ast.expr:
+        kept = self.temporary()
+        fits = code.compare(code.attribute(code.kept(kept, self.loose(operand)), "__class__"), ast.Is(), code.name(of_class))
+        return code.choice(fits, code.call(self.runtime(function), code.name(kept)), code.constant(None))
 
     def entry(self, of: ast.expr, name: str) -> ast.expr:
         """What a decoded JSON value holds under this name, None where it is no object or does not."""
@@ -256,6 +265,12 @@ class Fast:
             return _networks(texts) if node.function == "inCidr" else _among(frozenset(text.casefold() for text in texts))
         except Failed:
             return None  # it fails when it is evaluated, as the specification wants it
+
+
+def joined_by(between: str) -> Callable[[list[Any]], Any]:
+    """`join` of a list that may hold anything."""
+    join = functions.strict(strings.join)
+    return lambda texts: join(texts, between)
 
 
 def is_json(node: Node) -> bool:

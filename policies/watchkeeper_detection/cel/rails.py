@@ -71,7 +71,16 @@ class Rails(Fast):
 
     def __init__(self, lists: Mapping[str, Collection[str]]) -> None:
         self._lists = lists
-        self._names: dict[str, Any] = {"__builtins__": {}, "ABSENT": ABSENT, "NO_VALUE": NO_VALUE, "str": str, "bool": bool, "dict": dict, "Raw": msgspec.Raw}
+        self._names: dict[str, Any] = {
+            "__builtins__": {},
+            "ABSENT": ABSENT,
+            "NO_VALUE": NO_VALUE,
+            "str": str,
+            "bool": bool,
+            "list": list,
+            "dict": dict,
+            "Raw": msgspec.Raw,
+        }
         self._made = 0
         self._locals: dict[str, str] = {}
         self.plain_locals: set[str] = set()
@@ -191,8 +200,11 @@ class Rails(Fast):
         """`[value].exists(name, body)`, which gives a value a name: one that is absent or failed makes it undecided."""
         outer, outer_plain = dict(self._locals), set(self.plain_locals)
         kept = self._locals[name] = self.temporary()
-        is_there = code.compare(code.attribute(code.kept(kept, self.value(value)), "__class__"), ast.NotIn(), code.name("NO_VALUE"))
-        self.plain_locals.add(name)
+        if value.type == "string":
+            self.plain_locals.add(name)
+            is_there = code.compare(code.attribute(code.kept(kept, self.loose(value)), "__class__"), ast.Is(), code.name("str"))
+        else:
+            is_there = code.compare(code.attribute(code.kept(kept, self.value(value)), "__class__"), ast.NotIn(), code.name("NO_VALUE"))
         made = code.both(is_there, body())
         self._locals, self.plain_locals = outer, outer_plain
         return made
