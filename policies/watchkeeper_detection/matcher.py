@@ -167,16 +167,14 @@ class Matcher:
         self.lists: dict[str, Any] = {name: frozenset(values) for name, values in program.lists.items()}
         self.statistics = MatcherStatistics()
         self._codes: dict[int, RuleCode] = {}
-        self._indexes: dict[str, Index[Unit]] = {}
+        self._by_kind: dict[str, list[Unit]] = {}
+        self._indexes: dict[str, Index[Unit] | None] = {}  # made when a kind is first met: few logs hold many kinds
         self._placed: dict[str, list[Placed]] = {}
         self._samples: dict[str, Sample] = {}
         for rule in program.rules:
             for unit, kinds in self._units(rule):
-                needed = indexable(clauses(unit.when, self.lists)) if unit.when is not None else ()
                 for kind in kinds:
-                    self._placed.setdefault(kind, []).append(Placed(unit, needed))
-        for kind, placed in self._placed.items():
-            self._indexes[kind] = Index(build(placed))
+                    self._by_kind.setdefault(kind, []).append(unit)
 
     def _units(self, rule: Rule) -> list[tuple[Unit, tuple[str, ...]]]:
         if rule.sequence is None:
@@ -188,7 +186,10 @@ class Matcher:
         statistics = self.statistics
         number = statistics.events[event.kind]
         statistics.events[event.kind] = number + 1
-        index = self._indexes.get(event.kind)
+        try:
+            index = self._indexes[event.kind]
+        except KeyError:
+            index = self.index_of(event.kind)
         if index is None:
             return NOTHING
         try:
@@ -204,6 +205,19 @@ class Matcher:
         if number < FAILURE_SAMPLE or not number & 511:
             self._count_failures(event, [unit.whole for unit in found if unit.whole not in held])
         return self._judged(event, held) if held else NOTHING
+
+    def index_of(self, kind: str) -> Index[Unit] | None:
+        """The index of a kind's rules, made when it is first asked for; None where it has none."""
+        if kind in self._indexes:
+            return self._indexes[kind]
+        units = self._by_kind.get(kind)
+        if units is None:
+            self._indexes[kind] = None
+            return None
+        placed = [Placed(unit, indexable(clauses(unit.when, self.lists)) if unit.when is not None else ()) for unit in units]
+        self._placed[kind] = placed
+        index = self._indexes[kind] = Index(build(placed))
+        return index
 
     def _look_at(self, event: Event) -> None:
         """Take the event into the sample of its kind; with the last one, place the rules by what this log holds."""

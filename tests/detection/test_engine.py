@@ -246,7 +246,7 @@ def test_the_index_agrees_with_running_every_rule():
         )
     ]
     engine = an_engine(*(DELETE.replace('audit.verb == "delete"', text) for text in texts))
-    units = list(dict.fromkeys(engine.matcher._indexes["audit.request"].root.every()))
+    units = list(dict.fromkeys(engine.matcher.index_of("audit.request").root.every()))
     assert len(units) == len(texts)
     for verb, agent, name, resource, code in itertools.product(("a", "b", "c", None), ("x", "y"), ("z", "az", "y", None), ("pods", None), (403, None)):
         event = an_event(
@@ -266,12 +266,12 @@ def test_fields_with_too_many_values_leave_the_memo_and_the_index_still_finds_ev
     monkeypatch.setattr(index_module, "COMBINATIONS", 16)
     conditions = ('audit.objectRef.name == "n7" && audit.verb == "get"', 'audit.userAgent.contains("u3") || audit.verb == "put"', 'audit.verb == "get"')
     engine = an_engine(*(DELETE.replace('audit.verb == "delete"', text) for text in conditions))
-    units = list(dict.fromkeys(engine.matcher._indexes["audit.request"].root.every()))
+    units = list(dict.fromkeys(engine.matcher.index_of("audit.request").root.every()))
     for number in range(500):
         event = an_event(**{"audit.verb": ("get", "put", "list")[number % 3], "audit.objectRef.name": f"n{number % 50}", "audit.userAgent": f"u{number % 70}"})
         expected = {unit.rule.name for unit in units if unit.holds(event)}
         assert {f"{one.policy}/{one.rule}" for one in engine.evaluate(event)} == expected
-    assert len(engine.matcher._indexes["audit.request"]._memo) <= 16
+    assert len(engine.matcher.index_of("audit.request")._memo) <= 16
 
 
 def test_placing_the_rules_anew_by_what_the_log_holds_loses_none(monkeypatch):
@@ -291,7 +291,7 @@ def test_placing_the_rules_anew_by_what_the_log_holds_loses_none(monkeypatch):
         )
     ]
     engine = an_engine(*(DELETE.replace('audit.verb == "delete"', text) for text in texts))
-    first = engine.matcher._indexes["audit.request"]
+    first = engine.matcher.index_of("audit.request")
     units = list(dict.fromkeys(first.root.every()))
     chance = random.Random(1)
     for number in range(400):
@@ -308,4 +308,4 @@ def test_placing_the_rules_anew_by_what_the_log_holds_loses_none(monkeypatch):
         )
         expected = {unit.rule.name for unit in units if unit.holds(event)}
         assert {f"{one.policy}/{one.rule}" for one in engine.evaluate(event)} == expected
-    assert engine.matcher._indexes["audit.request"] is not first
+    assert engine.matcher.index_of("audit.request") is not first
