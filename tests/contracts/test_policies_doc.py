@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 import yaml
-
 from tests.support.events import errors_of
+
 from watchkeeper_detection.cel.signatures import MACROS, signatures
 from watchkeeper_detection.policy import Rule
 
