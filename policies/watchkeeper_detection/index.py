@@ -48,10 +48,6 @@ class Branch(Generic[R]):
         """All rules below; one placed under several alternatives comes several times."""
         return [*self.rules, *(rule for probe in self.probes for branch in probe.table.branches() for rule in branch.every())]
 
-    def paths(self) -> set[str]:
-        """All fields that are probed here or below."""
-        return {path for probe in self.probes for path in (probe.path, *(below for branch in probe.table.branches() for below in branch.paths()))}
-
 
 class Probe(Generic[R]):
     """Reads one field; `table.get(value)` is the branch that its value leads to, or None."""

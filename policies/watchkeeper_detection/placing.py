@@ -27,7 +27,7 @@ SMALL_BRANCH = 2  # running two conditions costs less than one more probe, where
 OFTEN = 0.004  # share of events from which on a branch is divided further, however small
 DEPTH = 8
 PROBE_COST = 0.15  # of one condition
-MANY_READERS = 8  # rules whose conditions read a field, for its value to be remembered even where no rule stands under it
+READERS = 0.05  # share of the rules that must read a field for its value to be remembered, and share of events that must ask for it where fewer do
 REPEATING = 0.6  # of the events of the sample: more combinations of values than that don't repeat enough to be remembered
 
 Key = tuple[str, bool]  # a field, and whether it is asked for more than equality
@@ -66,11 +66,21 @@ class Rates:
             self._known[atom] = (_count(atom, values) + 0.5) / (self._size + 1)
         return self._known[atom]
 
-    def repeating(self, paths: Iterable[str]) -> list[str]:
-        """Those of the fields whose values, all together, repeat from event to event: names and addresses hardly do."""
-        kept = sorted((path for path in paths if path in self._values), key=lambda path: len(self._values[path]))
+    def remembered(self, root: Branch[Any], widely_read: Iterable[str]) -> list[str]:
+        """Fields to look up in one go: ones that many events or rules ask for, and whose values, all together, repeat from event to event."""
+        asked: Counter[str] = Counter()
+        for values in self._sample:
+            branches = [root]
+            for branch in branches:
+                for probe in branch.probes:
+                    asked[probe.path] += 1
+                    below = probe.table.get(values.get(probe.path))
+                    if below is not None:
+                        branches.append(below)
+        often = {path for path, events in asked.items() if events >= self._size * READERS}
+        kept = sorted(often.union(widely_read), key=lambda path: (len(self._values[path]), path))
         while kept and len({tuple(values.get(path) for path in kept) for values in self._sample}) > self._size * REPEATING:
-            kept.pop()
+            kept.pop()  # names and addresses hardly repeat
         return kept
 
 
@@ -90,7 +100,7 @@ class Sample:
 
     def __init__(self, placed: Iterable[Placed]) -> None:
         placed = tuple(placed)
-        self.widely_read = {path for path, readers in Counter(path for one in placed for path in one.rule.fields).items() if readers >= MANY_READERS}
+        self.widely_read = {path for path, readers in Counter(path for one in placed for path in one.rule.fields).items() if readers >= len(placed) * READERS}
         paths = self.widely_read.union(atom.path for one in placed for clause in one.clauses for atom in clause)
         self._readers = [(path, getter(path)) for path in sorted(paths)]
         self.values: list[dict[str, Any]] = []
