@@ -6,13 +6,19 @@ wait in a window, be spilled to disk, or travel from a node to the operator.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from watchkeeper_detection.cel.values import Duration, Timestamp
 from watchkeeper_detection.detection import Place
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 Scalar = str | int | float | bool | None
-ABOUT = ("actor.id", "identity.id", "target.id", "origin.ip")  # fields that every match and detection names
+ABOUT = {"actor.id": "about.actor", "identity.id": "about.identity", "target.id": "about.target", "origin.ip": "about.origin"}
+"""Fields that every match and detection names → where an event keeps them together."""
 SCALAR_TEXT = 1024  # characters of one kept value
 
 
@@ -49,6 +55,11 @@ class Match(msgspec.Struct, frozen=True, array_like=True, gc=False):
         in which files are cut or shuffled changes nothing.
         """
         return (self.observed_at, self.step, self.provider_id, self.event_id)
+
+
+def scalars(values: Iterable[object]) -> tuple[Scalar, ...]:
+    """`scalar` of each; nearly all are short texts or absent."""
+    return tuple([value if value is None or (value.__class__ is str and len(value) <= SCALAR_TEXT) else scalar(value) for value in values])
 
 
 def scalar(value: object) -> Scalar:

@@ -9,14 +9,14 @@ import itertools
 from collections import Counter
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from watchkeeper_detection.cel.compile import compile_condition, compile_value
 from watchkeeper_detection.cel.requirements import clauses
 from watchkeeper_detection.cel.tree import Field
 from watchkeeper_detection.detection import Detection, Entity, Place, detection_id
 from watchkeeper_detection.index import Index, getter
-from watchkeeper_detection.match import Match, Scalar, scalar
+from watchkeeper_detection.match import ABOUT, Match, Scalar, scalar, scalars
 from watchkeeper_detection.placing import Placed, Rates, Sample, build, indexable
 from watchkeeper_detection.redact import redact
 from watchkeeper_detection.unit import Unit
@@ -68,6 +68,14 @@ def covers(rule: Rule, namespace: str | None) -> bool:
     return not any(fnmatchcase(namespace, pattern) for pattern in rule.exclude)
 
 
+Told: TypeAlias = tuple[int, str, str, Place, tuple[Scalar, ...]]
+
+
+def told_by(event: Event) -> Told:
+    """What all matches of one event have in common: time, ids, place and what it is about."""
+    return event.observed_at, event.id, provider_id(event), Place(event.stream, event.number, -1), scalars(event.about)
+
+
 class Capture:
     """Reads in one go what a match keeps of an event, and deals it out."""
 
@@ -89,19 +97,20 @@ class Capture:
         self.place_offset = not (rule.sequence or rule.threshold or rule.first_seen or rule.suppress)
         self.read = read_all((*by, *value, *suppress, *words, *(node for _, node in kept)), lists)
 
-    def match(self, event: Event) -> Match:
-        values = tuple(map(scalar, self.read(event)))
+    def match(self, event: Event, told: Told) -> Match:
+        values = scalars(self.read(event))
         by, value, suppress, words = self.ends
+        observed_at, event_id, provided_id, place, about = told
         return Match(
             self.rule,
             self.step,
-            event.observed_at,
-            event.id,
-            provider_id(event),
+            observed_at,
+            event_id,
+            provided_id,
             event.source,
             event.kind,
-            Place(event.stream, event.number, event.offset if self.place_offset else -1),
-            tuple(map(scalar, event.about)),
+            Place(event.stream, event.number, event.offset) if self.place_offset else place,
+            about,
             values[:by],
             values[by:value],
             values[value:suppress],
@@ -116,7 +125,7 @@ class RuleCode:
     def __init__(self, rule: Rule, lists: Mapping[str, Any]) -> None:
         self.guards = [(guard, compile_condition(guard.when, lists)) for guard in (*rule.unless, *rule.exceptions)] if rule.sequence is None else []
         self.captures = [Capture(rule, lists, step) for step in range(len(rule.sequence.steps) if rule.sequence else 1)]
-        self.reads = [(path, getter(path)) for path in rule.reads]
+        self.reads = [(path, reader(path)) for path in rule.reads]
         self.is_stateless = not (rule.sequence or rule.threshold or rule.first_seen or rule.suppress)
 
     def absent(self, event: Event) -> tuple[str, ...]:
@@ -126,9 +135,14 @@ class RuleCode:
 def read_all(nodes: tuple[Node, ...], lists: Mapping[str, Any]) -> Callable[[Event], Iterable[Any]]:
     """Reads the nodes' values: closed fields by one look-up for all, the rest as compiled."""
     if len(nodes) > 1 and all(isinstance(node, Field) and is_plain(node) for node in nodes):
-        return getter(*(node.path for node in nodes if isinstance(node, Field)))
-    readers = [getter(node.path) if isinstance(node, Field) and is_plain(node) else compile_value(node, lists) for node in nodes]
+        return reader(*(node.path for node in nodes if isinstance(node, Field)))
+    readers = [reader(node.path) if isinstance(node, Field) and is_plain(node) else compile_value(node, lists) for node in nodes]
     return lambda event: [read(event) for read in readers]
+
+
+def reader(*paths: str) -> Callable[[Event], Any]:
+    """`getter` for matches: what an event is about is read where it is kept together, without making an object for each root."""
+    return getter(*(ABOUT.get(path, path) for path in paths))
 
 
 def is_plain(node: Field) -> bool:
@@ -243,6 +257,7 @@ class Matcher:
     def _judged(self, event: Event, held: list[Unit]) -> tuple[tuple[Detection, ...], tuple[Match, ...]]:
         detections: list[Detection] = []
         matches: list[Match] = []
+        told: Told | None = None
         for unit in dict.fromkeys(held):
             rule = unit.rule
             code = self._codes.get(id(rule))
@@ -250,7 +265,9 @@ class Matcher:
                 code = self._codes[id(rule)] = RuleCode(rule, self.lists)
             if self._is_held_back(rule, code, event):
                 continue
-            match = code.captures[unit.step].match(event)
+            if told is None:
+                told = told_by(event)
+            match = code.captures[unit.step].match(event, told)
             if code.is_stateless:
                 detections.append(make_detection(rule, (match,), 1, absent=code.absent(event)))
             else:

@@ -5,7 +5,7 @@ Absent is None; an empty text from a provider is absent too.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from watchkeeper_detection.record_types import record_type
 
@@ -14,6 +14,16 @@ if TYPE_CHECKING:
 
 IdentityType = Literal["user", "service_account", "node", "role", "root", "service", "federated", "anonymous", "unknown"]
 OutcomeStatus = Literal["success", "denied", "failure", "unknown"]
+
+
+class About(NamedTuple):
+    """What a detection names: the `id` of each of these roots, the address of the origin."""
+
+    actor: str | None
+    identity: str | None
+    target: str | None
+    origin: str | None
+
 
 _Identity = record_type("identity")
 _Actor = record_type("actor")

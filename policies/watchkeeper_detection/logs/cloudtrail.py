@@ -117,9 +117,9 @@ def _exact(user: Any) -> str | None:
     return exact
 
 
-def _about(event: Event) -> tuple[str | None, str | None, str | None, str | None]:
+def _about(event: Event) -> subject.About:
     user = event.cloudtrail.userIdentity
-    return _exact(user) or None, identity_of(user)[0] or None, event.target.id, address(event.cloudtrail.sourceIPAddress)
+    return subject.About(_exact(user) or None, identity_of(user)[0] or None, event.target.id, address(event.cloudtrail.sourceIPAddress))
 
 
 def _action(event: Event) -> msgspec.Struct:
@@ -139,9 +139,10 @@ def _target(event: Event) -> msgspec.Struct:
     parameters = opened(event.cloudtrail, "requestParameters")
     if not isinstance(parameters, dict):
         return subject.target()
-    rank = min((TARGET_RANKS[key] for key, value in parameters.items() if key in TARGET_RANKS and value and isinstance(value, str)), default=None)
-    if rank is None:
+    ranks = [TARGET_RANKS[key] for key, value in parameters.items() if key in TARGET_RANKS and value and isinstance(value, str)]
+    if not ranks:
         return subject.target()
+    rank = min(ranks)
     key, kind = TARGETS[rank]
     value = parameters[key]
     if key == "bucketName" and isinstance(parameters.get("key"), str):

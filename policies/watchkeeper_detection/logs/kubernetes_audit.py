@@ -99,10 +99,10 @@ def _place(audit: Any) -> str:
     return f"namespaces/{reference.namespace}/{place}" if reference.namespace and reference.resource != "namespaces" else place
 
 
-def _about(event: Event) -> tuple[str | None, str | None, str | None, str | None]:
+def _about(event: Event) -> subject.About:
     audit = event.audit
     user, addresses = audit.user.username or None, audit.sourceIPs
-    return user, user, _place(audit) or None, (addresses[0] or None) if addresses else None
+    return subject.About(user, user, _place(audit) or None, (addresses[0] or None) if addresses else None)
 
 
 def _outcome(event: Event) -> msgspec.Struct:

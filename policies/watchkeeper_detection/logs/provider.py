@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
 
 from watchkeeper_detection.event import Event
 from watchkeeper_detection.record_types import record_type
+from watchkeeper_detection.subject import About
 
 Reads = Mapping[str, frozenset[str]] | None
 """Root → vocabulary paths that somebody reads; None: everything. A root that is not named is not read at all."""
@@ -121,8 +121,9 @@ def common_fills(
     }
 
 
-about = attrgetter("actor.id", "identity.id", "target.id", "origin.ip")
-"""(actor, identity, target, address): what a detection names. A hot format gives its own that makes no objects."""
+def about(event: Event) -> About:
+    """What a detection names. A hot format gives its own that makes no objects."""
+    return About(event.actor.id, event.identity.id, event.target.id, event.origin.ip)
 
 
 def event_id(event: Event) -> str:
