@@ -17,6 +17,20 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 
 
+class Filled:
+    """An attribute that is computed when first read, and then kept by the object itself."""
+
+    def __init__(self, name: str, fill: Callable[[Any], Any]) -> None:
+        self._name = name
+        self._fill = fill
+
+    def __get__(self, owner: Any, _type: type | None = None) -> Any:
+        if owner is None:
+            return self
+        value = owner.__dict__[self._name] = self._fill(owner)
+        return value
+
+
 class Event:
     """One normalised event. Beside the attributes below, one attribute per root of the vocabulary.
 
@@ -45,6 +59,11 @@ class Event:
         self.number = number
         self.offset = offset
         self.fills = fills
+
+    def __init_subclass__(cls) -> None:
+        """Fills of a class are found without the detour through an AttributeError."""
+        for name, fill in cls.__dict__.get("fills", {}).items():
+            setattr(cls, name, Filled(name, fill))
 
     def __getattr__(self, name: str) -> Any:
         """Fill a lazy attribute; a root that this kind does not carry is an object whose every field is absent."""

@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from watchkeeper_detection.cel.functions import opened
+from watchkeeper_detection.event import Filled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,28 +80,8 @@ def _with_lists(tree: Any) -> Any:
     return list(below.values()) if below and all(key.isdecimal() for key in below) else below
 
 
-class KubernetesObject:
-    """The root `kubernetes` of one request; holds the request's record, never its event."""
-
-    __slots__ = (
-        *("_audit", "object", "pod_spec", "containers", "images", "rules", "subjects"),
-        *("command", "pod_name", "pod_uid", "node_name", "credential_id", "decision"),
-    )
-
-    def __init__(self, audit: Any) -> None:
-        self._audit = audit
-
-    def __getattr__(self, name: str) -> Any:
-        """Compute a part on first use."""
-        part = _PARTS.get(name)
-        if part is None:
-            raise AttributeError(name)
-        value = part(self, self._audit)
-        setattr(self, name, value)
-        return value
-
-
-def _object(_view: KubernetesObject, audit: Any) -> Any:
+def _object(view: KubernetesObject) -> Any:
+    audit = view.audit
     after = opened(audit, "responseObject")
     if isinstance(after, dict) and after.get("kind") != "Status" and not str(after.get("@type", "")).endswith(".Status"):
         return after
@@ -110,7 +91,7 @@ def _object(_view: KubernetesObject, audit: Any) -> Any:
     return sent if isinstance(sent, dict) else None
 
 
-def _pod_spec(view: KubernetesObject, audit: Any) -> Any:
+def _pod_spec(view: KubernetesObject) -> Any:
     whole = view.object
     for keys in POD_TEMPLATES:
         spec = at(whole, *keys)
@@ -119,24 +100,24 @@ def _pod_spec(view: KubernetesObject, audit: Any) -> Any:
     spec = at(whole, "spec")
     if not isinstance(spec, dict):
         return None
-    is_pod = whole.get("kind") == "Pod" or audit.objectRef.resource == "pods" or any(isinstance(spec.get(name), list) for name in CONTAINER_LISTS)
+    is_pod = whole.get("kind") == "Pod" or view.audit.objectRef.resource == "pods" or any(isinstance(spec.get(name), list) for name in CONTAINER_LISTS)
     return spec if is_pod else None
 
 
-def _containers(view: KubernetesObject, _audit: Any) -> list[dict[str, Any]] | None:
+def _containers(view: KubernetesObject) -> list[dict[str, Any]] | None:
     spec = view.pod_spec
     return None if spec is None else [container for name in CONTAINER_LISTS for container in objects(spec.get(name))]
 
 
-def _images(view: KubernetesObject, _audit: Any) -> list[str] | None:
+def _images(view: KubernetesObject) -> list[str] | None:
     containers = view.containers
     return None if containers is None else [container["image"] for container in containers if isinstance(container.get("image"), str)]
 
 
-def _members(key: str, names: frozenset[str]) -> Callable[[KubernetesObject, Any], Any]:
-    def read(view: KubernetesObject, audit: Any) -> list[dict[str, Any]] | None:
+def _members(key: str, names: frozenset[str]) -> Callable[[KubernetesObject], Any]:
+    def read(view: KubernetesObject) -> list[dict[str, Any]] | None:
         whole = view.object
-        if not isinstance(whole, dict) or (whole.get("kind") not in names and audit.objectRef.resource not in names):
+        if not isinstance(whole, dict) or (whole.get("kind") not in names and view.audit.objectRef.resource not in names):
             return None
         found = whole.get(key)
         return objects(found) if isinstance(found, list) else None
@@ -144,7 +125,8 @@ def _members(key: str, names: frozenset[str]) -> Callable[[KubernetesObject, Any
     return read
 
 
-def _command(_view: KubernetesObject, audit: Any) -> list[str] | None:
+def _command(view: KubernetesObject) -> list[str] | None:
+    audit = view.audit
     if audit.objectRef.subresource not in (None, "exec", "attach"):
         return None
     words = decoded_query(audit.requestURI, "command") if audit.requestURI else []
@@ -154,9 +136,12 @@ def _command(_view: KubernetesObject, audit: Any) -> list[str] | None:
     return words or None
 
 
-def _extra(name: str) -> Callable[[KubernetesObject, Any], str | None]:
-    def read(_view: KubernetesObject, audit: Any) -> str | None:
-        values = at(opened(audit.user, "extra"), EXTRA + name)
+def _extra(name: str) -> Callable[[KubernetesObject], str | None]:
+    key = EXTRA + name
+
+    def read(view: KubernetesObject) -> str | None:
+        extra = opened(view.audit.user, "extra")
+        values = extra.get(key) if isinstance(extra, dict) else None
         if isinstance(values, list):
             values = values[0] if values else None
         return values if isinstance(values, str) and values else None
@@ -164,27 +149,33 @@ def _extra(name: str) -> Callable[[KubernetesObject, Any], str | None]:
     return read
 
 
-def _decision(_view: KubernetesObject, audit: Any) -> str | None:
+def _decision(view: KubernetesObject) -> str | None:
+    audit = view.audit
     decision = (audit.annotations or {}).get(DECISION)
     if decision:
         return str(decision)
     return "forbid" if audit.responseStatus.code == 403 else None
 
 
-_PARTS: dict[str, Callable[[KubernetesObject, Any], Any]] = {
-    "object": _object,
-    "pod_spec": _pod_spec,
-    "containers": _containers,
-    "images": _images,
-    "rules": _members("rules", ROLES),
-    "subjects": _members("subjects", BINDINGS),
-    "command": _command,
-    "pod_name": _extra("pod-name"),
-    "pod_uid": _extra("pod-uid"),
-    "node_name": _extra("node-name"),
-    "credential_id": _extra("credential-id"),
-    "decision": _decision,
-}
+class KubernetesObject:
+    """The root `kubernetes` of one request; holds the request's record, never its event. Each part is computed when first read."""
+
+    def __init__(self, audit: Any) -> None:
+        self.audit = audit
+
+    object = Filled("object", _object)
+    pod_spec = Filled("pod_spec", _pod_spec)
+    containers = Filled("containers", _containers)
+    images = Filled("images", _images)
+    rules = Filled("rules", _members("rules", ROLES))
+    subjects = Filled("subjects", _members("subjects", BINDINGS))
+    command = Filled("command", _command)
+    pod_name = Filled("pod_name", _extra("pod-name"))
+    pod_uid = Filled("pod_uid", _extra("pod-uid"))
+    node_name = Filled("node_name", _extra("node-name"))
+    credential_id = Filled("credential_id", _extra("credential-id"))
+    decision = Filled("decision", _decision)
+
 
 _BODIES = frozenset(("audit.requestObject", "audit.responseObject"))
 READ_FOR: dict[str, frozenset[str]] = {
