@@ -152,8 +152,8 @@ class Fast:
             return code.compare(plain, ast.In() if expected else ast.NotIn(), self.known(constants if expected else constants | {None}))
         if constants is not None and all(value.__class__ is str for value in constants):
             return self._dynamic_in(left, constants, expected=expected)
-        where = self.plain(right)
-        if plain is None or where is None or left.type != "string" or right.type != "list(string)":
+        where = self.texts(right)
+        if plain is None or where is None or left.type != "string":
             return None
         texts = self.temporary()
         test = code.is_not_none(code.kept(texts, where))
@@ -162,6 +162,12 @@ class Fast:
             return code.both(test, code.compare(plain, operator, code.name(texts)))
         kept = self.temporary()
         return code.both(code.is_not_none(code.kept(kept, plain)), test, code.compare(code.name(kept), operator, code.name(texts)))
+
+    def texts(self, node: Node) -> ast.expr | None:
+        """The node's plain list of texts, or its plain map with texts for keys, if it gives one."""
+        if isinstance(node, Field) and node.type == "map(string, string)" and "list(string)" in self.plain_types and self.is_plain(node):
+            return self.plain_field(node)
+        return self.plain(node) if node.type == "list(string)" else None
 
     def _dynamic_in(self, left: Node, constants: frozenset[str], *, expected: bool) -> ast.expr:
         kept = self.temporary()
