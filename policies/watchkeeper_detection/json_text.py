@@ -34,6 +34,16 @@ def _decode_slowly(data: bytes | memoryview | str) -> Any:
         raise NotJson("JSON nested too deeply") from fault
 
 
+def unfolded(value: Any) -> Any:
+    """The object or list that `value` is the JSON text of; any other value as it is. Exports of tables hold objects as text."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+        try:
+            return decode_json(value)
+        except NotJson:
+            return value
+    return value
+
+
 def decode_field(data: bytes | memoryview) -> Any:
     """The value of a field that a typed decoder passed over unread: bytes that are not UTF-8 are replaced. None when it is nested too deeply."""
     try:

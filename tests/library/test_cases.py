@@ -21,6 +21,11 @@ SHAPES = {
     "EKS subscription": lambda events: [shapes.eks_subscription(*events)],
     "EKS export": lambda events: [shapes.eks_export(event) for event in events],
     "AKS diagnostics": lambda events: [shapes.aks_diagnostics(event) for event in events],
+    "AKS diagnostics as objects": lambda events: [shapes.aks_as_objects(event) for event in events],
+    "AKSAudit": lambda events: [shapes.aks_row(event) for event in events],
+    "AKSAudit as text": lambda events: [shapes.aks_row(event, text=True) for event in events],
+    "AzureDiagnostics": lambda events: [shapes.azure_diagnostics_row(event) for event in events],
+    "Docker": lambda events: [shapes.docker_line(event) for event in events],
 }
 WRAPPED = {"auditID", "objectRef", "requestReceivedTimestamp", "stageTimestamp"}
 NOT_IN_GKE = {

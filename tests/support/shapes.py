@@ -54,6 +54,116 @@ def aks_diagnostics(event: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def aks_as_objects(event: dict[str, Any]) -> dict[str, Any]:
+    """An AKS diagnostic record whose shipper decoded the event."""
+    record = aks_diagnostics(event)
+    return {**record, "properties": {**record["properties"], "log": event}}
+
+
+def aks_as_text(event: dict[str, Any]) -> dict[str, Any]:
+    """An AKS diagnostic record whose properties are text."""
+    record = aks_diagnostics(event)
+    return {**record, "properties": json.dumps(record["properties"])}
+
+
+def azure_diagnostics_row(event: dict[str, Any]) -> dict[str, Any]:
+    """A row of Log Analytics' table AzureDiagnostics."""
+    return {
+        "TenantId": "0c8a4f1e-6b57-4f6e-9d43-2f9c1b7a5e60",
+        "TimeGenerated": event["stageTimestamp"],
+        "ResourceId": f"/SUBSCRIPTIONS/7A3C2D1E-95B4-4F0E-8F7A-1C9A6B2E4D10/RESOURCEGROUPS/SHOP/PROVIDERS/MICROSOFT.CONTAINERSERVICE/MANAGEDCLUSTERS/{CLUSTER.upper()}",
+        "Category": "kube-audit-admin",
+        "ResourceGroup": "SHOP",
+        "ResourceProvider": "MICROSOFT.CONTAINERSERVICE",
+        "Resource": CLUSTER.upper(),
+        "ResourceType": "MANAGEDCLUSTERS",
+        "OperationName": "Microsoft.ContainerService/managedClusters/diagnosticLogs/Read",
+        "SourceSystem": "Azure",
+        "pod_s": "kube-apiserver-6c9f8d5b77-x2v4q",
+        "stream_s": "stdout",
+        "log_s": json.dumps(event),
+        "Type": "AzureDiagnostics",
+    }
+
+
+def aks_row(event: dict[str, Any], *, text: bool = False) -> dict[str, Any]:
+    """A row of Log Analytics' table AKSAudit; `text`: its objects as JSON text, as query tools print them."""
+
+    def dynamic(name: str) -> Any:
+        value = event.get(name)
+        return json.dumps(value) if text and value is not None else value
+
+    return {
+        "TenantId": "0c8a4f1e-6b57-4f6e-9d43-2f9c1b7a5e60",
+        "TimeGenerated": event["stageTimestamp"],
+        "Level": event.get("level"),
+        "AuditId": event["auditID"],
+        "Stage": event.get("stage"),
+        "RequestUri": event.get("requestURI"),
+        "Verb": event["verb"],
+        "User": dynamic("user"),
+        "ImpersonatedUser": dynamic("impersonatedUser"),
+        "SourceIps": dynamic("sourceIPs"),
+        "UserAgent": event.get("userAgent"),
+        "ObjectRef": dynamic("objectRef"),
+        "ResponseStatus": dynamic("responseStatus"),
+        "RequestObject": dynamic("requestObject"),
+        "ResponseObject": dynamic("responseObject"),
+        "RequestReceivedTime": event["requestReceivedTimestamp"],
+        "StageReceivedTime": event["stageTimestamp"],
+        "Annotations": dynamic("annotations"),
+        "PodName": "kube-apiserver-6c9f8d5b77-x2v4q",
+        "SourceSystem": "Azure",
+        "Type": "AKSAudit",
+    }
+
+
+def insights_row(record: dict[str, Any], *, decoded: bool = False) -> dict[str, Any]:
+    """A row of a CloudWatch Logs Insights query."""
+    return {
+        "@timestamp": "2026-03-12 02:30:00.000",
+        "@message": record if decoded else json.dumps(record),
+        "@logStream": "kube-apiserver-audit-4c1d5a0f7f4b2a6d",
+        "@log": f"492817365042:/aws/eks/{CLUSTER}/cluster",
+        "@ptr": "CmEKJgoiNDkyODE3MzY1MDQy",
+    }
+
+
+def docker_line(record: dict[str, Any]) -> dict[str, Any]:
+    """A line of Docker's json-file driver."""
+    return {"log": json.dumps(record) + "\n", "stream": "stdout", "time": "2026-03-12T02:30:00.000512331Z"}
+
+
+def containerd_line(record: dict[str, Any]) -> str:
+    """A line of a container's log as the kubelet keeps it."""
+    return f"2026-03-12T02:30:00.000512331Z stdout F {json.dumps(record)}"
+
+
+def fluent_bit_record(record: dict[str, Any], *, decoded: bool = False) -> dict[str, Any]:
+    """What Fluent Bit sends of a container's line; `decoded`: it parsed the line."""
+    return {
+        "@timestamp": "2026-03-12T02:30:00.512Z",
+        "stream": "stdout",
+        "logtag": "F",
+        "log": record if decoded else json.dumps(record),
+        "kubernetes": {"pod_name": "audit-webhook-0", "namespace_name": "kube-system", "container_name": "audit-webhook"},
+    }
+
+
+def filebeat_record(record: dict[str, Any]) -> dict[str, Any]:
+    """What Filebeat sends of a line of a file."""
+    return {
+        "@timestamp": "2026-03-12T02:30:01.117Z",
+        "@metadata": {"beat": "filebeat", "type": "_doc", "version": "8.12.2"},
+        "log": {"offset": 48211, "file": {"path": "/var/log/kubernetes/audit.log"}},
+        "message": json.dumps(record),
+        "input": {"type": "filestream"},
+        "agent": {"type": "filebeat", "version": "8.12.2", "name": "control-plane-1"},
+        "ecs": {"version": "8.0.0"},
+        "host": {"name": "control-plane-1"},
+    }
+
+
 def gke_method(event: dict[str, Any]) -> str:
     """GKE's name of the method: `io.k8s.core.v1.pods.exec.create`."""
     reference = event["objectRef"]

@@ -1,5 +1,5 @@
 """Kubernetes API audit events → `audit.request`, in every shape that providers deliver: the API server's own (v1, v1beta1),
-EKS (the same, in CloudWatch's envelopes), GKE (LogEntry), AKS (diagnostic records).
+EKS (the same, in CloudWatch's envelopes), GKE (LogEntry), AKS (diagnostic records, rows of its tables).
 
 One request is judged once. A long-running request (watch, exec, log -f) is written twice, when its response starts and when it
 ends: the start is judged, for it is there in time, and the end of a request whose start the stream had is not. Records of stage
@@ -17,7 +17,7 @@ import msgspec
 from watchkeeper_detection import subject
 from watchkeeper_detection.event import Event
 from watchkeeper_detection.logs.kubernetes_object import READ_FOR, KubernetesObject
-from watchkeeper_detection.logs.kubernetes_shapes import aks_category, aks_text, from_aks, from_gke, is_gke
+from watchkeeper_detection.logs.kubernetes_shapes import aks_category, aks_log, from_aks, from_aks_row, from_gke, is_aks_row, is_gke
 from watchkeeper_detection.logs.provider import Provider, RecordPlace, TypedPath, common_fills, time_ns
 from watchkeeper_detection.logs.records import build, with_fallback_time
 from watchkeeper_detection.record_types import record_type
@@ -183,12 +183,12 @@ def typed_path(reads: Reads) -> TypedPath:
 
 
 def recognise(record: dict[str, Any]) -> bool:
-    """An audit event of the API server, a LogEntry of GKE's API server, a diagnostic record of AKS."""
+    """An audit event of the API server, a LogEntry of GKE's API server, a diagnostic record or row of AKS."""
     if "verb" in record and any(record.get(name) is not None for name in ("stage", "objectRef", "requestURI", "auditID")):
         return True
     if record.get("kind") == "Event" and str(record.get("apiVersion", "")).startswith("audit.k8s.io/"):
         return True
-    return is_gke(record) or aks_category(record) is not None
+    return is_gke(record) or aks_category(record) is not None or is_aks_row(record)
 
 
 @cache
@@ -202,12 +202,16 @@ def events(record: dict[str, Any], place: RecordPlace, reads: Reads) -> Iterable
     if is_gke(record):
         source, record = GKE_SOURCE, from_gke(record)
     elif aks_category(record) is not None:
-        source = AKS_SOURCE
-        text = aks_text(record)
-        try:
-            audit = _decoder(struct).decode(text)
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
-            record = from_aks(text)
+        source, log = AKS_SOURCE, aks_log(record)
+        if isinstance(log, dict):
+            record = log
+        else:
+            try:
+                audit = _decoder(struct).decode(log)
+            except (msgspec.DecodeError, UnicodeError, RecursionError):
+                record = from_aks(log)
+    elif is_aks_row(record):
+        source, record = AKS_SOURCE, from_aks_row(record)
     event = Event(KIND, source, place.stream, place.number, place.offset, FILLS)
     event.__dict__["audit"] = build(struct, record) if audit is None else audit
     return (event,)

@@ -1,9 +1,12 @@
 """GKE's and AKS's audit records → the API server's own shape.
 
+AKS delivers the event whole, as text or as an object, in diagnostic records (Event Hubs, storage, rows of `AzureDiagnostics`), or
+taken apart into the columns of `AKSAudit` and `AKSAuditAdmin`.
+
 Sources of the facts: https://cloud.google.com/kubernetes-engine/docs/how-to/audit-logging (LogEntry with an AuditLog payload, method
 names `io.k8s.GROUP.VERSION.RESOURCE[.SUBRESOURCE].VERB`, resource names `GROUP/VERSION/namespaces/NS/RESOURCE/NAME[/SUBRESOURCE]`,
-status as google.rpc.Code) and https://learn.microsoft.com/azure/aks/monitor-aks-reference (category `kube-audit`, the event as
-text in `properties.log`).
+status as google.rpc.Code), https://learn.microsoft.com/azure/aks/monitor-aks-reference (category `kube-audit`, the event as text
+in `properties.log`) and https://learn.microsoft.com/azure/azure-monitor/reference/tables/aksaudit (the columns).
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from watchkeeper_detection.json_text import NotJson, decode_json
+from watchkeeper_detection.json_text import NotJson, decode_json, unfolded
 from watchkeeper_detection.logs.kubernetes_object import DECISION, at, objects
 from watchkeeper_detection.logs.provider import RecordRejected, RecordSkipped
 
@@ -21,6 +24,27 @@ VERSION = re.compile(r"v\d+(?:(?:alpha|beta)\d+)?")
 HTTP_OF_RPC = {0: 200, 1: 499, 2: 500, 3: 400, 4: 504, 5: 404, 6: 409, 7: 403, 8: 429, 9: 400, 10: 409, 11: 400, 12: 501, 13: 500, 14: 503, 15: 500, 16: 401}
 AKS_CATEGORIES = frozenset(("kube-audit", "kube-audit-admin"))
 AKS_OTHER = frozenset(("guard", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "cluster-autoscaler", "cloud-controller-manager"))
+
+AKS_COLUMNS = {  # of the tables → the API server's names
+    "AuditId": "auditID",
+    "Level": "level",
+    "Stage": "stage",
+    "RequestUri": "requestURI",
+    "Verb": "verb",
+    "User": "user",
+    "ImpersonatedUser": "impersonatedUser",
+    "SourceIps": "sourceIPs",
+    "UserAgent": "userAgent",
+    "ObjectRef": "objectRef",
+    "ResponseStatus": "responseStatus",
+    "RequestObject": "requestObject",
+    "ResponseObject": "responseObject",
+    "RequestReceivedTime": "requestReceivedTimestamp",
+    "StageReceivedTime": "stageTimestamp",
+    "TimeGenerated": "timestamp",
+    "Annotations": "annotations",
+}
+DYNAMIC_COLUMNS = frozenset(("User", "ImpersonatedUser", "SourceIps", "ObjectRef", "ResponseStatus", "RequestObject", "ResponseObject", "Annotations"))
 
 
 def is_gke(record: dict[str, Any]) -> bool:
@@ -33,22 +57,32 @@ def aks_category(record: dict[str, Any]) -> str | None:
     if not isinstance(category, str):
         return None
     category = category.lower()
-    return category if category in AKS_CATEGORIES or (category in AKS_OTHER and _aks_text(record) is not None) else None
+    return category if category in AKS_CATEGORIES or (category in AKS_OTHER and _aks_log(record) is not None) else None
 
 
-def _aks_text(record: dict[str, Any]) -> Any:
-    found = at(record.get("properties", record.get("Properties")), "log")
+def _aks_log(record: dict[str, Any]) -> Any:
+    found = at(unfolded(record.get("properties", record.get("Properties"))), "log")
     return found if found is not None else record.get("log_s")
 
 
-def aks_text(record: dict[str, Any]) -> str:
-    """The audit event in a diagnostic record, as text. Raises RecordSkipped for other logs of the control plane."""
+def aks_log(record: dict[str, Any]) -> str | dict[str, Any]:
+    """The audit event in a diagnostic record, as text or decoded. Raises RecordSkipped for other logs of the control plane."""
     if aks_category(record) not in AKS_CATEGORIES:
         raise RecordSkipped
-    text = _aks_text(record)
-    if not isinstance(text, str):
+    log = _aks_log(record)
+    if not isinstance(log, str | dict):
         raise RecordRejected("properties.log holds no audit event")
-    return text
+    return log
+
+
+def is_aks_row(record: dict[str, Any]) -> bool:
+    """Whether the record is a row of `AKSAudit` or `AKSAuditAdmin`."""
+    return isinstance(record.get("AuditId"), str) and ("Verb" in record or "RequestUri" in record)
+
+
+def from_aks_row(record: dict[str, Any]) -> dict[str, Any]:
+    """The audit event that a row tells of; its columns of objects may be JSON text."""
+    return {ours: unfolded(record[column]) if column in DYNAMIC_COLUMNS else record[column] for column, ours in AKS_COLUMNS.items() if column in record}
 
 
 def from_aks(text: str) -> dict[str, Any]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 NESTED_ENVELOPES = 8
 REST_RUNS = 16  # runs that take the general path after ones whose records the typed path did not know, at most
-TIMED_LINE = re.compile(rb"\S{10,40}\s+(?=\{)")  # CloudWatch's export puts a time before each message
+TIMED_LINE = re.compile(rb"\S{10,40}\s+(?:std(?:out|err) F )?(?=\{)")  # CloudWatch's export puts a time before each message, containerd a stream too
 JSON_BEGINS = (b"{", b"[")
 UNKNOWN = "not a record of any log that is known"
 

@@ -2,7 +2,7 @@
 
 import pytest
 from tests.support.raw_records import an_audit_event
-from tests.support.shapes import aks_diagnostics, gke_entry
+from tests.support.shapes import aks_diagnostics, aks_row, azure_diagnostics_row, gke_entry
 from tests.support.streams import events_of, json_lines, reasons
 
 from watchkeeper_detection.cel.functions import opened
@@ -294,3 +294,34 @@ def test_an_aks_record_with_a_damaged_event_is_rejected(what):
 def test_aks_records_name_their_source():
     (event,) = audited(aks_diagnostics(an_audit_event()))
     assert (event.source, event.identity.id) == ("aks-audit", "alice")
+
+
+@pytest.mark.parametrize("text", [True, False])
+def test_a_row_of_aks_tells_all_that_the_event_did(text):
+    user = {"username": "bob@example.com", "groups": ["ops", "system:authenticated"], "extra": {"oid": ["f3b1"]}}
+    record = {**an_audit_event(verb="create", objectRef=EXEC, code=101, requestObject={"command": ["id"]}, impersonatedUser={"username": "root"}), "user": user}
+    (event,) = audited(aks_row(record, text=text))
+    assert (event.source, event.audit.user.username, event.audit.user.groups) == ("aks-audit", user["username"], user["groups"])
+    assert (event.audit.impersonatedUser.username, event.audit.level, event.audit.stage) == ("root", "Metadata", "ResponseComplete")
+    assert opened(event.audit.user, "extra") == user["extra"]
+    assert (event.action.name, event.outcome.code, event.origin.ip, event.kubernetes.decision) == ("create pods/exec", "101", "10.20.1.9", "allow")
+    assert event.kubernetes.command == ["id"]
+    assert event.audit.annotations == record["annotations"]
+
+
+def test_a_row_of_aks_without_its_times_has_the_tables():
+    row = {**aks_row(an_audit_event()), "RequestReceivedTime": None, "StageReceivedTime": None, "TimeGenerated": "2026-03-12T02:30:00.0000090Z"}
+    assert audited(row)[0].observed_at == 1_773_282_600_000_009_000
+
+
+DAMAGED_COLUMNS = {"User": '{"username"', "ObjectRef": "[", "SourceIps": 7, "ResponseStatus": "{" * 5000, "RequestObject": "skipped-too-big-size-object"}
+
+
+def test_a_damaged_column_of_aks_is_absent():
+    (event,) = audited({**aks_row(an_audit_event()), **DAMAGED_COLUMNS})
+    assert (event.kind, event.audit.verb, event.audit.user.username, event.outcome.status) == ("audit.request", "get", None, "unknown")
+
+
+def test_rows_of_other_logs_of_the_control_plane_are_no_events():
+    row = {**azure_diagnostics_row(an_audit_event()), "Category": "kube-scheduler", "log_s": "I0312 ..."}
+    assert audited(row, {"category": "guard", "properties": '{"log": "I0312 ..."}'}) == []

@@ -7,7 +7,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.raw_records import a_cloudtrail_event, an_audit_event
-from tests.support.shapes import aks_diagnostics, eks_export, eks_subscription, event_list, gke_entry, v1beta1
+from tests.support.shapes import (
+    aks_as_objects,
+    aks_as_text,
+    aks_diagnostics,
+    aks_row,
+    azure_diagnostics_row,
+    containerd_line,
+    docker_line,
+    eks_export,
+    eks_subscription,
+    event_list,
+    filebeat_record,
+    fluent_bit_record,
+    gke_entry,
+    insights_row,
+    v1beta1,
+)
 from tests.support.streams import events_of, json_lines, reasons
 
 from watchkeeper_detection.logs import splitter, stream
@@ -65,6 +81,13 @@ ENVELOPES = {
     "a CloudWatch export": eks_export({**A, "requestReceivedTimestamp": "2026-03-12T02:46:00.000000Z"}),
     "an array on a line": [A],
     "an envelope in an envelope": {"Records": [{"detail-type": "x", "detail": A}]},
+    "Logs Insights": insights_row(A),
+    "Logs Insights, decoded": insights_row(A, decoded=True),
+    "Docker": docker_line(A),
+    "containerd": containerd_line(A),
+    "Fluent Bit": fluent_bit_record(A),
+    "Filebeat": filebeat_record(A),
+    "a subscription in Filebeat": filebeat_record(eks_subscription(A)),
 }
 
 
@@ -73,6 +96,42 @@ def test_envelopes_are_opened_and_the_line_number_kept(envelope):
     events = events_of(json_lines(B, ENVELOPES[envelope], C))
     assert [(event.kind, event.number) for event in events] == [("cloudtrail.event", 1), ("cloudtrail.event", 2), ("cloudtrail.event", 3)]
     assert events[1].cloudtrail.eventID == A["eventID"]
+
+
+def in_messages(record, levels, *, text):
+    for _ in range(levels):
+        record = {"message": json.dumps(record) if text else record}
+    return record
+
+
+@pytest.mark.parametrize("text", [True, False])
+def test_envelopes_in_envelopes_are_opened_to_a_depth_that_is_bounded(text):
+    near, far = in_messages(A, 3, text=text), in_messages(A, 12, text=text)
+    assert [(event.kind, event.number) for event in events_of(json_lines(near, far, B))] == [
+        ("cloudtrail.event", 1),
+        ("log.rejected", 2),
+        ("cloudtrail.event", 3),
+    ]
+
+
+PLAIN_MESSAGES = {
+    "a line that Filebeat read": {**filebeat_record(A), "message": "I0312 02:30:00.000000       1 server.go:42] started"},
+    "a damaged line": {"log": json.dumps(A)[:200], "stream": "stdout"},
+    "a number": {"log": 17},
+    "a list": {"message": [A]},
+    "another object": {"message": {"a": 1}},
+}
+
+
+@pytest.mark.parametrize("kind", PLAIN_MESSAGES)
+def test_a_message_that_is_no_record_is_one_reject(kind):
+    assert [number for number, _ in reasons(events_of(json_lines(PLAIN_MESSAGES[kind], A)))] == [1]
+
+
+def test_a_row_of_logs_insights_may_be_a_text_line():
+    flow = "2 492817365042 eni-0a1b2c3d4e5f60718 10.20.1.9 203.0.113.9 49152 443 6 10 840 1773282600 1773282660 ACCEPT OK"
+    (event,) = events_of(json_lines({"@timestamp": "2026-03-12 02:30:00.000", "@message": flow}))
+    assert (event.kind, event.vpcflow.dstport) == ("vpcflow.flow", 443)
 
 
 def test_several_events_of_one_line_have_ids_of_their_own():
@@ -94,6 +153,20 @@ AUDIT_SHAPES = {
     "EKS subscription": eks_subscription(AUDIT),
     "EKS export": eks_export(AUDIT),
     "AKS": aks_diagnostics(AUDIT),
+    "AKS, the event as an object": aks_as_objects(AUDIT),
+    "AKS, the properties as text": aks_as_text(AUDIT),
+    "AKSAudit": aks_row(AUDIT),
+    "AKSAudit, its objects as text": aks_row(AUDIT, text=True),
+    "AzureDiagnostics": azure_diagnostics_row(AUDIT),
+    "AzureDiagnostics in an API's answer": {"value": [azure_diagnostics_row(AUDIT)]},
+    "Logs Insights": insights_row(AUDIT),
+    "Logs Insights, decoded": insights_row(AUDIT, decoded=True),
+    "Docker": docker_line(AUDIT),
+    "containerd": containerd_line(AUDIT),
+    "Fluent Bit": fluent_bit_record(AUDIT),
+    "Fluent Bit, decoded": fluent_bit_record(AUDIT, decoded=True),
+    "Filebeat": filebeat_record(AUDIT),
+    "Filebeat around Docker": filebeat_record(docker_line(AUDIT)),
     "GKE": gke_entry(AUDIT),
 }
 
