@@ -119,7 +119,9 @@ def _exact(user: Any) -> str | None:
 
 def _about(event: Event) -> subject.About:
     user = event.cloudtrail.userIdentity
-    return subject.About(_exact(user) or None, identity_of(user)[0] or None, event.target.id, address(event.cloudtrail.sourceIPAddress))
+    found = acted_on(event.cloudtrail)
+    target = (found[1] or None) if found is not None else None
+    return subject.About(_exact(user) or None, identity_of(user)[0] or None, target, address(event.cloudtrail.sourceIPAddress))
 
 
 def _action(event: Event) -> msgspec.Struct:
@@ -130,24 +132,32 @@ def _action(event: Event) -> msgspec.Struct:
 
 
 def _target(event: Event) -> msgspec.Struct:
-    touched = opened(event.cloudtrail, "resources")
+    found = acted_on(event.cloudtrail)
+    if found is None:
+        return subject.target()
+    kind, identifier, name = found
+    return subject.target(type=kind, name=arn_name(identifier) if name is None else name, id=identifier)
+
+
+def acted_on(trail: Any) -> tuple[str | None, str, str | None] | None:
+    """Type, id and name of what was acted on; no name where it is the id's last word."""
+    touched = opened(trail, "resources")
     for one in touched if isinstance(touched, list) else ():
         arn = one.get("ARN") if isinstance(one, dict) else None
         if isinstance(arn, str):
             kind = one.get("type")
-            return subject.target(type=kind if isinstance(kind, str) else None, name=arn_name(arn), id=arn)
-    parameters = opened(event.cloudtrail, "requestParameters")
+            return kind if isinstance(kind, str) else None, arn, None
+    parameters = opened(trail, "requestParameters")
     if not isinstance(parameters, dict):
-        return subject.target()
+        return None
     ranks = [TARGET_RANKS[key] for key, value in parameters.items() if key in TARGET_RANKS and value and isinstance(value, str)]
     if not ranks:
-        return subject.target()
-    rank = min(ranks)
-    key, kind = TARGETS[rank]
+        return None
+    key, kind = TARGETS[min(ranks)]
     value = parameters[key]
     if key == "bucketName" and isinstance(parameters.get("key"), str):
-        return subject.target(type="AWS::S3::Object", name=parameters["key"], id=f"arn:aws:s3:::{value}/{parameters['key']}")
-    return subject.target(type=kind, name=arn_name(value), id=value)
+        return "AWS::S3::Object", f"arn:aws:s3:::{value}/{parameters['key']}", parameters["key"]
+    return kind, value, None
 
 
 def arn_name(text: str) -> str:
