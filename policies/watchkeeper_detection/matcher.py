@@ -243,7 +243,7 @@ class Matcher:
         if len(sample.values) == len(SAMPLED):
             rates = Rates(sample.values)
             root = build(placed, rates)
-            self._indexes[event.kind] = Index(root, rates.remembered(root, sample.widely_read))
+            self._indexes[event.kind] = Index(root, rates.remembered(root, sample.readers))
             del self._samples[event.kind]
 
     def _count_failures(self, event: Event, others: list[Unit]) -> None:

@@ -66,8 +66,8 @@ class Rates:
             self._known[atom] = (_count(atom, values) + 0.5) / (self._size + 1)
         return self._known[atom]
 
-    def remembered(self, root: Branch[Any], widely_read: Iterable[str]) -> list[str]:
-        """Fields to look up in one go: ones that many events or rules ask for, and whose values, all together, repeat from event to event."""
+    def remembered(self, root: Branch[Any], readers: Mapping[str, float]) -> list[str]:
+        """Fields to look up in one go: ones that many events or rules (shares in `readers`) ask for, and whose values, all together, repeat."""
         asked: Counter[str] = Counter()
         for values in self._sample:
             branches = [root]
@@ -77,8 +77,9 @@ class Rates:
                     below = probe.table.get(values.get(probe.path))
                     if below is not None:
                         branches.append(below)
-        often = {path for path, events in asked.items() if events >= self._size * READERS}
-        kept = sorted(often.union(widely_read), key=lambda path: (len(self._values[path]), path))
+        use = {path: asked[path] / self._size + readers.get(path, 0.0) for path in asked.keys() | readers.keys()}
+        kept = [path for path in use if max(asked[path] / self._size, readers.get(path, 0.0)) >= READERS]
+        kept.sort(key=lambda path: (len(self._values[path]) / use[path], path))
         while kept and len({tuple(values.get(path) for path in kept) for values in self._sample}) > self._size * REPEATING:
             kept.pop()  # names and addresses hardly repeat
         return kept
@@ -100,8 +101,11 @@ class Sample:
 
     def __init__(self, placed: Iterable[Placed]) -> None:
         placed = tuple(placed)
-        self.widely_read = {path for path, readers in Counter(path for one in placed for path in one.rule.fields).items() if readers >= len(placed) * READERS}
-        paths = self.widely_read.union(atom.path for one in placed for clause in one.clauses for atom in clause)
+        counts = Counter(path for one in placed for path in one.rule.fields)
+        self.readers = {path: count / len(placed) for path, count in counts.items()}
+        paths = {path for path, share in self.readers.items() if share >= READERS}.union(
+            atom.path for one in placed for clause in one.clauses for atom in clause
+        )
         self._readers = [(path, getter(path)) for path in sorted(paths)]
         self.values: list[dict[str, Any]] = []
 
