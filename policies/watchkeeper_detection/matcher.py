@@ -11,6 +11,8 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import msgspec
+
 from watchkeeper_detection.cel.compile import compile_condition, compile_value
 from watchkeeper_detection.cel.requirements import clauses
 from watchkeeper_detection.cel.tree import Field
@@ -170,7 +172,8 @@ def redacted(text: str) -> str:
 
 
 def is_absent(value: object) -> bool:
-    return value is None or (isinstance(value, (bytes, memoryview)) and bytes(value) == b"null")
+    """Whether a field as the record holds it, opened or not, is absent: a JSON null is."""
+    return value is None or (isinstance(value, msgspec.Raw) and bytes(value) == b"null")
 
 
 class Matcher:
