@@ -34,7 +34,7 @@ class Engine:
         self.matcher = Matcher(program)
         self.joiner = Joiner(program, first_seen=first_seen)
         self.watermark = -EVER
-        self.late = 0  # matches older than the watermark: their rules judged without them
+        self.late = 0  # matches older than the watermark: judged alone
         self.hurried = 0  # matches joined before their time because too many waited
         self._waiting: list[tuple[tuple[int, int, str, str], int, Match]] = []
         self._pushed = 0
@@ -49,7 +49,8 @@ class Engine:
     def _wait(self, match: Match) -> list[Detection]:
         if match.observed_at < self.watermark:
             self.late += 1
-            return []
+            alone = self.joiner.join_alone(match)
+            return [alone] if alone else []
         self._pushed += 1
         heapq.heappush(self._waiting, (match.order(), self._pushed, match))
         if len(self._waiting) <= WAITING:
@@ -99,8 +100,9 @@ class Watermarks:
         self._latest: dict[str, int] = {}
 
     def observe(self, event: Event) -> None:
+        """An event without a time, as a line that can't be read, says nothing about what is complete."""
         kind = event.kind if event.source != "kernel" else "kernel"
-        if event.observed_at > self._latest.get(kind, -EVER):
+        if event.observed_at > self._latest.get(kind, 0):
             self._latest[kind] = event.observed_at
 
     @property

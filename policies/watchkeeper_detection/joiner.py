@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from watchkeeper_detection.cel.compile import compile_captured
+from watchkeeper_detection.cel.paths import captured_key
+from watchkeeper_detection.cel.tree import Field
 from watchkeeper_detection.first_seen import FirstSeenState
 from watchkeeper_detection.matcher import make_detection, message_of, shown
 from watchkeeper_detection.sequence import SequenceState
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from watchkeeper_detection.detection import Detection
-    from watchkeeper_detection.match import Match
+    from watchkeeper_detection.match import Match, Scalar
     from watchkeeper_detection.program import Guard, Program, Rule
 
 SNAPSHOT_VERSION = 1
@@ -48,20 +50,29 @@ class RuleState:
         if fired is None:
             return None
         message = None
+        spoken = match
         if isinstance(self.core, SequenceState):
             captured = self.core.captured(dict(enumerate(fired.matches)))
             for guard, holds in self.guards:
                 if (not guard.until_ns or match.observed_at < guard.until_ns) and holds(captured):
                     self.held[guard] = self.held.get(guard, 0) + 1
                     return None
+            spoken = msgspec.structs.replace(match, suppress=self._suppress_key(fired.matches[-1], captured))
             message = "".join(word.text if not word.path else shown(captured.get(word.path), reveals=self.rule.reveals) for word in self.rule.message)
         elif fired.times > 1:
             message = (
                 f"{message_of(self.rule, fired.last.words)} ({fired.times} {'different' if self.rule.threshold and self.rule.threshold.distinct else 'times'})"
             )
-        if self.suppress and not self.suppress.allows(match):
+        if self.suppress and not self.suppress.allows(spoken):
             return None
         return make_detection(self.rule, fired.matches, fired.times, message=message)
+
+    def _suppress_key(self, last: Match, captured: Mapping[str, Scalar]) -> tuple[Scalar, ...]:
+        """Values of `suppress.by`: what the last step's match brought, or what an earlier step kept."""
+        by = self.rule.suppress.by if self.rule.suppress else ()
+        return tuple(
+            captured.get(captured_key(node)) if isinstance(node, Field) and node.step else value for node, value in zip(by, last.suppress, strict=True)
+        )
 
     @property
     def parts(self) -> Iterator[tuple[str, Any]]:
@@ -90,6 +101,11 @@ class Joiner:
             return None if self.first_seen == "learn" else detection
         return None if self.first_seen == "learn" else state.join(match)
 
+    def join_alone(self, match: Match) -> Detection | None:
+        """A match that came too late to be joined with others: a rule that needs no others still speaks."""
+        state = self.states.get(match.rule)
+        return self.join(match) if state is not None and state.core is None else None
+
     def close(self, watermark: int) -> None:
         """Forget what can't complete any more: no match at or before `watermark` (nanoseconds) is still to come."""
         for state in self.states.values():
@@ -107,6 +123,8 @@ class Joiner:
                     reasons[state.rule.name] = f"first-seen store is full: {state.core.unlearned} matches were not judged"
             elif state.core and state.core.evicted:
                 reasons[state.rule.name] = f"state is full: {state.core.evicted} keys were evicted"
+            elif isinstance(state.core, SequenceState) and state.core.untimed:
+                reasons[state.rule.name] = "some events say no time: they have no place in a sequence"
         return reasons
 
     def held(self) -> dict[tuple[str, str, bool], int]:

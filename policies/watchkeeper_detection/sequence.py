@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from watchkeeper_detection.program import Sequence
 
-PARTIALS_PER_KEY = 32  # of one key, the latest are kept
+PARTIALS_PER_KEY = 32  # of one key and as many steps met, the latest are kept
 
 
 class Partial(msgspec.Struct):
@@ -28,12 +29,21 @@ class Partial(msgspec.Struct):
         return min(match.observed_at for match in self.matches.values())
 
 
+def _matches_in(partials: list[Partial]) -> int:
+    return sum(len(partial.matches) for partial in partials)
+
+
+def _alike(one: Mapping[int, Match], other: Mapping[int, Match]) -> bool:
+    """Whether both met the same steps and kept the same values: then whatever completes one completes the other."""
+    return one.keys() == other.keys() and all(match.kept == other[step].kept for step, match in one.items())
+
+
 class SequenceState:
     """Fires once per completed match."""
 
     def __init__(self, sequence: Sequence, lists: Mapping[str, Any]) -> None:
         self.sequence = sequence
-        self.partials: Keyed[list[Partial]] = Keyed()
+        self.partials: Keyed[list[Partial]] = Keyed(matches_in=_matches_in)
         self.untimed = 0  # matches whose event says no time
         self.crowded = 0  # partial sequences that gave way to later ones of their key
         self._joined = [[compile_captured(node, lists) for node in step.joined] for step in sequence.steps]
@@ -46,37 +56,54 @@ class SequenceState:
             return None
         oldest = match.observed_at - self.sequence.within_ns
         partials = [partial for partial in self.partials.take(match.keys) or [] if partial.since >= oldest]
-        fired = self._advance(partials, match)
-        if len(partials) > PARTIALS_PER_KEY:
-            self.crowded += len(partials) - PARTIALS_PER_KEY
-            del partials[:-PARTIALS_PER_KEY]
+        fired = self._completed(partials, match)
+        if fired is None:
+            partials = self._bounded([*partials, *self._begun(partials, match)])
+        else:  # an event counts once
+            spent = {one.event_id for one in fired.matches}
+            partials = [partial for partial in partials if spent.isdisjoint(one.event_id for one in partial.matches.values())]
         if partials:
             self.partials.put(match.keys, partials)
         return fired
 
-    def _advance(self, partials: list[Partial], match: Match) -> Fired | None:
-        last = len(self.sequence.steps)
+    def _completed(self, partials: list[Partial], match: Match) -> Fired | None:
+        """The first sequence under way that this match completes."""
+        steps = range(len(self.sequence.steps))
         for partial in partials:
-            if not self._awaits(partial, match.step) or any(other.event_id == match.event_id for other in partial.matches.values()):
-                continue
-            met = {**partial.matches, match.step: match}
-            if self.sequence.ordered and not self._holds(met, match.step):
-                continue
-            if len(met) < last:
-                partial.matches = met
-                return None
-            if all(self._holds(met, step) for step in range(last)):
-                partials.remove(partial)
-                ordered = tuple(met[step] for step in range(last))
-                return Fired(match, ordered, last)
-        if match.step == 0 or not self.sequence.ordered:
-            partials.append(Partial({match.step: match}))
+            if len(partial.matches) == len(steps) - 1 and self._awaits(partial, match):
+                met = {**partial.matches, match.step: match}
+                if all(self._holds(met, step) for step in steps):
+                    return Fired(match, tuple(met[step] for step in steps), len(steps))
         return None
 
-    def _awaits(self, partial: Partial, step: int) -> bool:
-        if self.sequence.ordered:
-            return len(partial.matches) == step and step > 0
-        return step not in partial.matches
+    def _begun(self, partials: list[Partial], match: Match) -> list[Partial]:
+        """What is under way with this match. The sequences that it goes on with stay: a later match may fit the next step better."""
+        begun: list[Partial] = []
+        for partial in reversed(partials):  # of those that differ in nothing but their events, the one that has longest to live
+            if len(partial.matches) < len(self.sequence.steps) - 1 and self._awaits(partial, match):
+                met = {**partial.matches, match.step: match}
+                if (not self.sequence.ordered or self._holds(met, match.step)) and not any(_alike(met, other.matches) for other in begun):
+                    begun.append(Partial(met))
+        if match.step == 0 or not self.sequence.ordered:
+            begun.append(Partial({match.step: match}))
+        return begun
+
+    def _bounded(self, partials: list[Partial]) -> list[Partial]:
+        """The latest of each length: neither a flood of first steps nor one of second steps drives the others out."""
+        if len(partials) <= PARTIALS_PER_KEY:
+            return partials
+        kept: list[Partial] = []
+        counts: Counter[int] = Counter()
+        for partial in reversed(partials):
+            counts[len(partial.matches)] += 1
+            if counts[len(partial.matches)] <= PARTIALS_PER_KEY:
+                kept.append(partial)
+        self.crowded += len(partials) - len(kept)
+        return kept[::-1]
+
+    def _awaits(self, partial: Partial, match: Match) -> bool:
+        awaits = len(partial.matches) == match.step > 0 if self.sequence.ordered else match.step not in partial.matches
+        return awaits and all(other.event_id != match.event_id for other in partial.matches.values())
 
     def _holds(self, met: dict[int, Match], step: int) -> bool:
         """Whether this step's conditions on earlier steps hold for these matches."""
@@ -94,13 +121,9 @@ class SequenceState:
         return values
 
     def close(self, watermark: int) -> None:
+        """Forget keys with nothing that can complete any more; what has expired of others goes with their next match."""
         oldest = watermark - self.sequence.within_ns
-        gone = []
-        for key, partials in self.partials:
-            partials[:] = [partial for partial in partials if partial.since >= oldest]
-            if not partials:
-                gone.append(key)
-        self.partials.drop_where(gone)
+        self.partials.drop_where([key for key, partials in self.partials if all(partial.since < oldest for partial in partials)])
 
     @property
     def evicted(self) -> int:

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from watchkeeper_detection.detection import EVENT_IDS_KEPT
 from watchkeeper_detection.match import Match, Scalar
-from watchkeeper_detection.window_state import Fired, Keyed, named
+from watchkeeper_detection.window_state import Fired, Keyed
 
 if TYPE_CHECKING:
     from watchkeeper_detection.program import Threshold
 
+TIMES_PER_MATCH = 16  # times or values that take up as much memory as one match
+
 
 class Window(msgspec.Struct):
-    """Matches of one key within the window, oldest first.
+    """What one key had within the window, oldest first.
 
-    times    event times, nanoseconds; with `distinct` the last time of each value in `values`
-    matches  the first and last few, for the detection's event ids
+    times    event times, nanoseconds (without `distinct`)
+    values   value → the last time that it was met (with `distinct`)
+    matches  the latest few, which the detection names
     """
 
-    times: list[int]
-    values: list[Scalar]
-    matches: list[Match]
+    times: list[int] = []
+    values: dict[Scalar, int] = {}
+    matches: list[Match] = []
+
+
+def _matches_in(window: Window) -> int:
+    return len(window.matches) + (len(window.times) + len(window.values)) // TIMES_PER_MATCH
 
 
 class ThresholdState:
@@ -30,47 +39,46 @@ class ThresholdState:
 
     def __init__(self, threshold: Threshold) -> None:
         self.threshold = threshold
-        self.windows: Keyed[Window] = Keyed()
+        self.windows: Keyed[Window] = Keyed(matches_in=_matches_in)
 
     def join(self, match: Match) -> Fired | None:
-        window = self.windows.take(match.keys) or Window([], [], [])
-        self._add(window, match)
-        if len(window.times) < self.threshold.count:
+        if match.value == (None,):  # an absent value is none to count
+            return None
+        window = self.windows.take(match.keys) or Window()
+        count = self._added(window, match)
+        if count < self.threshold.count:
             self.windows.put(match.keys, window)
             return None
-        return Fired(match, named(window.matches), len(window.times))
+        return Fired(match, tuple(window.matches), count)
 
-    def _add(self, window: Window, match: Match) -> None:
+    def _added(self, window: Window, match: Match) -> int:
+        """How many there are with this match."""
         oldest = match.observed_at - self.threshold.within_ns
+        others = window.matches
         if self.threshold.distinct is None:
-            window.times.append(match.observed_at)
-            window.matches.append(match)
+            insort(window.times, match.observed_at)
+            del window.times[: bisect_right(window.times, oldest)]
         else:
             (value,) = match.value
-            if value is None:
-                return
-            if value in window.values:
-                place = window.values.index(value)
-                for column in (window.times, window.values, window.matches):
-                    del column[place]
-            window.times.append(match.observed_at)
-            window.values.append(value)
-            window.matches.append(match)
-        expired = sum(1 for time in window.times if time <= oldest)
-        if expired:
-            del window.times[:expired], window.matches[:expired], window.values[:expired]
+            if window.values.pop(value, None) is not None:
+                others = [other for other in others if other.value != match.value]
+            window.values[value] = match.observed_at
+            while (first := next(iter(window.values.items())))[1] <= oldest:
+                del window.values[first[0]]
+        window.matches = [*(other for other in others if other.observed_at > oldest), match][-EVENT_IDS_KEPT:]
+        return len(window.times) + len(window.values)
 
     def close(self, watermark: int) -> None:
         """Forget windows that can't fill any more: nothing later than their last match fits in."""
         oldest = watermark - self.threshold.within_ns
-        self.windows.drop_where([key for key, window in self.windows if not window.times or window.times[-1] <= oldest])
+        self.windows.drop_where([key for key, window in self.windows if window.matches[-1].observed_at <= oldest])
 
     @property
     def evicted(self) -> int:
         return self.windows.evicted
 
     def snapshot(self) -> Any:
-        return [(key, window) for key, window in self.windows]
+        return list(self.windows)
 
     def restore(self, data: Any) -> None:
         for key, window in msgspec.convert(data, list[tuple[tuple[Scalar, ...], Window]]):

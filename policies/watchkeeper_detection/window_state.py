@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
-from watchkeeper_detection.detection import EVENT_IDS_KEPT
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from watchkeeper_detection.match import Match, Scalar
 
@@ -15,6 +13,7 @@ Key = tuple["Scalar", ...]
 S = TypeVar("S")
 
 KEYS_PER_RULE = 10_000
+MATCHES_PER_RULE = 100_000  # kept under all keys together, about 100 MB
 
 
 class Fired(NamedTuple):
@@ -25,37 +24,43 @@ class Fired(NamedTuple):
     times: int
 
 
-class Keyed(Generic[S]):
-    """Key → state, at most `bound` keys; the key unused for longest goes first, and `evicted` says how often."""
+def _one(_state: object) -> int:
+    return 1
 
-    def __init__(self, bound: int = KEYS_PER_RULE) -> None:
+
+class Keyed(Generic[S]):
+    """Key → state, at most `bound` keys and `room` matches; the key unused for longest goes first, and `evicted` says how often."""
+
+    def __init__(self, bound: int = KEYS_PER_RULE, *, matches_in: Callable[[S], int] = _one, room: int = MATCHES_PER_RULE) -> None:
         self._states: dict[Key, S] = {}
         self._bound = bound
+        self._matches_in = matches_in
+        self._room = room
+        self._held = 0
         self.evicted = 0
 
     def take(self, key: Key) -> S | None:
         """The state of `key`, removed: what is put back becomes the most recently used."""
-        return self._states.pop(key, None)
+        state = self._states.pop(key, None)
+        if state is not None:
+            self._held -= self._matches_in(state)
+        return state
 
     def put(self, key: Key, state: S) -> None:
-        if len(self._states) >= self._bound:
-            del self._states[next(iter(self._states))]
+        """The state must not change until it is taken again."""
+        self.take(key)
+        self._held += self._matches_in(state)
+        while self._states and (len(self._states) >= self._bound or self._held > self._room):
+            self.take(next(iter(self._states)))
             self.evicted += 1
         self._states[key] = state
 
     def drop_where(self, keys: list[Key]) -> None:
         for key in keys:
-            self._states.pop(key, None)
+            self.take(key)
 
     def __iter__(self) -> Iterator[tuple[Key, S]]:
         return iter(self._states.items())
 
     def __len__(self) -> int:
         return len(self._states)
-
-
-def named(matches: list[Match]) -> tuple[Match, ...]:
-    """The matches that a detection names: the first ones, and always the last."""
-    if len(matches) <= EVENT_IDS_KEPT:
-        return tuple(matches)
-    return (*matches[: EVENT_IDS_KEPT - 1], matches[-1])

@@ -64,6 +64,14 @@ def test_a_detection_says_which_fields_were_absent():
     assert {"identity.id", "audit.objectRef.name"} <= set(detection.absent)
 
 
+def test_an_open_field_that_nobody_opened_is_absent_when_the_record_has_none():
+    engine = an_engine(DELETE.replace('audit.verb == "delete"', 'audit.verb == "delete" || audit.requestObject.a == 1'))
+    (detection,) = engine.evaluate(a_delete())
+    assert "audit.requestObject" in detection.absent
+    (detection,) = engine.evaluate(a_delete(**{"audit.requestObject": {"a": 2}}))
+    assert "audit.requestObject" not in detection.absent
+
+
 def test_the_same_events_give_the_same_detection_id():
     first, again = (an_engine(DELETE).evaluate(a_delete())[0].id for _ in range(2))
     assert first == again != an_engine(DELETE).evaluate(a_delete(at=1))[0].id
@@ -309,3 +317,35 @@ def test_placing_the_rules_anew_by_what_the_log_holds_loses_none(monkeypatch):
         expected = {unit.rule.name for unit in units if unit.holds(event)}
         assert {f"{one.policy}/{one.rule}" for one in engine.evaluate(event)} == expected
     assert engine.matcher.index_of("audit.request") is not first
+
+
+def test_a_late_match_of_a_rule_that_needs_no_others_still_speaks():
+    engine = an_engine(DELETE.replace("  severity", "  suppress: {by: [identity.id], for: 1m}\n  severity"))
+    engine.advance(100 * SECOND)
+    assert [one.observed_at for one in engine.evaluate(a_delete(1))] == [1 * SECOND]
+    assert engine.evaluate(a_delete(2)) == []
+    assert engine.late == 2
+
+
+def test_a_line_without_a_time_does_not_hold_the_watermark_back():
+    marks = Watermarks()
+    marks.observe(an_event(at=1000))
+    marks.observe(an_event("log.rejected", at=0))
+    assert marks.complete_until == 970 * SECOND
+
+
+def test_a_sequence_is_suppressed_by_what_its_steps_kept():
+    by = "  suppress: {by: [minted.origin.ip, origin.ip], for: 1h}\n  severity"
+    events = []
+    for second, (here, there) in enumerate((("10.0.0.1", "192.0.2.1"), ("10.0.0.2", "192.0.2.1"), ("10.0.0.2", "192.0.2.1"), ("10.0.0.2", "192.0.2.2"))):
+        events.append(an_event(at=10 * second + 1, audit_verb="create", identity_id="sa", origin_ip=here))
+        events.append(an_event("cloudtrail.event", at=10 * second + 2, cloudtrail_eventName="GetObject", identity_id="sa", origin_ip=there))
+    engine = an_engine(MINTED.replace("  severity", by))
+    assert [one.observed_at // SECOND for one in run(engine, events)] == [2, 12, 32]
+    assert engine.joiner.suppressed() == {"policy-0/token-elsewhere": 1}
+
+
+def test_events_without_a_time_are_told_as_blind_to_a_sequence():
+    engine = an_engine(MINTED)
+    run(engine, [an_event(audit_verb="create", identity_id="sa")])
+    assert engine.joiner.blind() == {"policy-0/token-elsewhere": "some events say no time: they have no place in a sequence"}

@@ -1,6 +1,9 @@
 import msgspec
+import pytest
+from tests.support.events import a_policy, a_program, an_event
 from tests.support.matches import SECOND, a_match
 
+from watchkeeper_detection.engine import Engine
 from watchkeeper_detection.program import Sequence, Step
 from watchkeeper_detection.sequence import SequenceState
 
@@ -83,3 +86,44 @@ def test_an_event_without_a_time_has_no_place_in_a_sequence():
     state = a_sequence()
     assert fires(state, [a_match(0, step=0), a_match(0, step=1)]) == []
     assert state.untimed == 2
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_later_match_may_fit_the_next_step_better_than_the_first_one_did(ordered):
+    program = a_program(
+        a_policy(f"""
+        - name: chain
+          sequence:
+            within: 10m
+            ordered: {str(ordered).lower()}
+            steps:
+            - {{name: one, "on": [audit.request], when: 'audit.verb == "get"', by: [identity.id]}}
+            - {{name: two, "on": [audit.request], when: 'audit.verb == "list"', by: [identity.id]}}
+            - {{name: three, "on": [audit.request], when: 'audit.verb == "watch" && audit.userAgent == two.audit.userAgent', by: [identity.id]}}
+          severity: P3
+        """)
+    )
+    story = [("get", "x"), ("list", "noise"), ("list", "mine"), ("list", "noise"), ("watch", "mine"), ("watch", "noise")]
+    engine = Engine(program)
+    for second, (verb, agent) in enumerate(story, 1):
+        engine.evaluate(an_event(at=second, audit_verb=verb, audit_userAgent=agent, identity_id="alice"))
+    (detection,) = engine.finish()
+    assert [place.number for place in detection.places] == [1001, 3001, 5001]
+
+
+def test_a_flood_of_second_steps_leaves_the_first_waiting():
+    state = a_sequence(("one", "two", "three"), within=1000)
+    state.join(a_match(1, step=0))
+    for second in range(2, 60):
+        state.join(a_match(second, step=1, number=second, **{"audit.verb": str(second)}))
+    assert state.crowded == 58 - 32
+    assert fires(state, [a_match(70, step=1), a_match(71, step=2)]) == [71]
+
+
+def test_second_steps_that_keep_the_same_values_wait_as_one_for_each_match():
+    state = a_sequence(("one", "two", "three"), within=1000)
+    for second in range(1, 11):
+        state.join(a_match(second, step=0))
+    state.join(a_match(20, step=1))
+    ((_, partials),) = state.partials
+    assert [len(partial.matches) for partial in partials] == [1] * 10 + [2]

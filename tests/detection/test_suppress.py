@@ -22,3 +22,16 @@ def test_closing_forgets_keys_that_may_speak_again():
     state.allows(a_match(30, "bob"))
     state.close(70 * SECOND)
     assert [key for key, _ in state.spoke] == [("bob",)]
+
+
+def test_a_match_that_came_late_is_held_only_near_what_was_said():
+    state = SuppressState(Suppress((), 60 * SECOND))
+    assert [state.allows(a_match(second)) for second in (300, 250, 200, 359, 360)] == [True, False, True, False, True]
+
+
+def test_a_snapshot_carries_the_silence_over_a_restart():
+    before, after = SuppressState(Suppress((), 60 * SECOND)), SuppressState(Suppress((), 60 * SECOND))
+    before.allows(a_match(0))
+    after.restore(before.snapshot())
+    assert not after.allows(a_match(59))
+    assert after.allows(a_match(60))

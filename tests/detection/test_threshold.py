@@ -78,3 +78,36 @@ def test_a_snapshot_carries_the_window_over_a_restart():
     before.join(a_match(1))
     after.restore(before.snapshot())
     assert after.join(a_match(2))
+
+
+def test_a_snapshot_carries_distinct_values_over_a_restart():
+    before, after = a_threshold(distinct=object()), a_threshold(distinct=object())
+    for second, value in enumerate("aab"):
+        before.join(a_match(second, value=value))
+    after.restore(msgspec.msgpack.decode(msgspec.msgpack.encode(before.snapshot())))
+    assert after.join(a_match(3, value="b")) is None
+    assert after.join(a_match(4, value="c")).times == 3
+
+
+def test_a_window_keeps_no_more_matches_than_a_detection_names():
+    for distinct in (None, object()):
+        state = a_threshold(count=1000, within=10_000, distinct=distinct)
+        for second in range(999):
+            assert state.join(a_match(second, value=str(second) if distinct else None)) is None
+        ((_, window),) = state.windows
+        assert len(window.matches) == 20
+
+
+def test_what_all_keys_keep_together_is_bounded_and_the_loss_is_counted():
+    state = a_threshold(count=5, within=1000)
+    state.windows = window_state.Keyed(matches_in=lambda window: len(window.matches), room=10)
+    for second in range(30):
+        state.join(a_match(second, f"user-{second // 3}"))
+    assert sum(len(window.matches) for _, window in state.windows) <= 10
+    assert state.evicted == 7
+
+
+def test_an_absent_distinct_value_takes_no_room():
+    state = a_threshold(distinct=object())
+    state.join(msgspec.structs.replace(a_match(0), value=(None,)))
+    assert len(state.windows) == 0
