@@ -1,7 +1,8 @@
 """AWS CloudTrail events → `cloudtrail.event`: management, data, network activity and Insights.
 
 Delivery (`Records` files, EventBridge, CloudWatch, one event a line) is the stream's business. Digest files, which lie in the
-same trees, are no events and no rejects.
+same trees, are no events and no rejects. Rows of Athena and CloudTrail Lake hold objects as JSON text; Athena's columns are in
+lower case.
 Source of the facts: https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-user-identity.html
 """
 
@@ -11,17 +12,18 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from watchkeeper_detection import subject
 from watchkeeper_detection.cel.functions import opened
 from watchkeeper_detection.event import Event
 from watchkeeper_detection.logs.provider import Provider, RecordPlace, RecordSkipped, TypedPath, common_fills, time_ns
 from watchkeeper_detection.logs.records import build, with_fallback_time
+from watchkeeper_detection.logs.text_objects import opener, with_objects
 from watchkeeper_detection.record_types import record_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    import msgspec
 
     from watchkeeper_detection.logs.pieces import Run
     from watchkeeper_detection.logs.provider import Reads
@@ -75,6 +77,8 @@ TARGETS = (
     *(("trailName", "AWS::CloudTrail::Trail"), ("logGroupName", "AWS::Logs::LogGroup"), ("name", None), ("resourceArn", None), ("resourceId", None)),
 )
 """Request parameters that name what was acted on, the more telling first."""
+OPEN_OBJECTS = ("requestParameters", "responseElements", "additionalEventData", "serviceEventDetails", "insightDetails", "resources", "tlsDetails")
+OBJECTS = (*OPEN_OBJECTS, "userIdentity")
 TARGET_RANKS = {key: rank for rank, (key, _) in enumerate(TARGETS)}
 
 
@@ -233,7 +237,33 @@ def trail_type(reads: Reads) -> type[msgspec.Struct]:
 
 
 def typed_path(reads: Reads) -> TypedPath:
-    return TypedPath(trail_type(reads), _typed_events)
+    struct = trail_type(reads)
+    names = {field.encode_name: field.name for field in msgspec.structs.fields(struct) if field.encode_name in OPEN_OBJECTS}
+    if not names:
+        return TypedPath(struct, _typed_events)
+    open_texts = opener(names)
+
+    def events(records: list[Any], stream: str, number: int, run: Run) -> list[Event | None]:
+        open_texts(records, run)
+        return _typed_events(records, stream, number, run)
+
+    return TypedPath(struct, events)
+
+
+@cache
+def _spellings(struct: type[msgspec.Struct]) -> dict[str, tuple[str, Any]]:
+    """Name in lower case → the name, and the type of an object of fields."""
+    return {field.encode_name.lower(): (field.encode_name, field.type) for field in msgspec.structs.fields(struct)}
+
+
+def respelled(record: dict[str, Any], struct: type[msgspec.Struct]) -> dict[str, Any]:
+    """The record of lower-case names by the vocabulary's."""
+    found: dict[str, Any] = {}
+    for key, value in record.items():
+        name, type_ = _spellings(struct).get(key, (key, None))
+        is_branch = isinstance(value, dict) and isinstance(type_, type) and issubclass(type_, msgspec.Struct)
+        found[name] = respelled(value, type_) if is_branch else value
+    return found
 
 
 def _is_digest(record: dict[str, Any]) -> bool:
@@ -244,6 +274,8 @@ def recognise(record: dict[str, Any]) -> bool:
     """An event, or a digest file of a trail."""
     if isinstance(record.get("eventName"), str):
         return isinstance(record.get("eventSource"), str) or isinstance(record.get("userIdentity"), dict) or "awsRegion" in record
+    if isinstance(record.get("eventname"), str) and "eventsource" in record:
+        return True
     return "insightDetails" in record or _is_digest(record) or ("eventVersion" in record and "userIdentity" in record)
 
 
@@ -251,7 +283,10 @@ def events(record: dict[str, Any], place: RecordPlace, reads: Reads) -> Iterable
     if _is_digest(record):
         raise RecordSkipped
     event = Event(KIND, SOURCE, place.stream, place.number, place.offset, FILLS)
-    event.__dict__["cloudtrail"] = build(trail_type(reads), record)
+    struct = trail_type(reads)
+    if "eventname" in record:
+        record = respelled(record, struct)
+    event.__dict__["cloudtrail"] = build(struct, with_objects(record, OBJECTS))
     return (event,)
 
 

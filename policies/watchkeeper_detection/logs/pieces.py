@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -49,6 +50,15 @@ class Lines:
     @property
     def content(self) -> memoryview:
         return memoryview(self.buffer)[self.start : self.ends[-1]]
+
+    def indices_with(self, byte: bytes) -> Iterator[int]:
+        """Which of the lines hold this byte, by index."""
+        find, ends = self.buffer.find, self.ends
+        at = find(byte, self.start, ends[-1])
+        while at >= 0:
+            index = bisect_left(ends, at)
+            yield index
+            at = find(byte, ends[index], ends[-1])
 
     def _start_of(self, number: int) -> int:
         index = number - self.number

@@ -1,8 +1,13 @@
 """CloudTrail events: who, what, to what, with what outcome."""
 
+import json
+
 import pytest
 from tests.support.raw_records import a_cloudtrail_event
 from tests.support.streams import events_of, json_lines
+
+from watchkeeper_detection.cel.functions import opened
+from watchkeeper_detection.logs import text_objects
 
 ROLE = "arn:aws:iam::492817365042:role/team/deploy"
 SESSION = "arn:aws:sts::492817365042:assumed-role/deploy/ci-run-7"
@@ -162,3 +167,74 @@ def test_only_what_is_read_is_decoded():
     assert event.cloudtrail.awsRegion == "eu-central-1"
     assert not hasattr(event.cloudtrail, "eventVersion")
     assert event.identity.id == "arn:aws:iam::492817365042:user/bob"
+
+
+# rows of tables
+
+POLICY = {"bucketName": "shop-invoices", "bucketPolicy": {"Statement": [{"Effect": "Allow", "Principal": "*"}]}, "note": 'a "quoted" \\ word'}
+ANSWER = {"credentials": {"accessKeyId": "ASIAIOSFODNN7EXAMPLE"}}
+
+
+def a_put(number=1, **fields):
+    return a_cloudtrail_event(number, name="PutBucketPolicy", source="s3.amazonaws.com", requestParameters=POLICY, responseElements=ANSWER, **fields)
+
+
+def as_row(trail, *names, indent=None):
+    return {**trail, **{name: json.dumps(trail[name], indent=indent) for name in names}}
+
+
+def is_whole(event):
+    return (
+        (opened(event.cloudtrail, "requestParameters"), opened(event.cloudtrail, "responseElements")) == (POLICY, ANSWER)
+        and (event.target.type, event.target.id) == ("AWS::S3::Bucket", "shop-invoices")
+        and event.identity.id == "arn:aws:iam::492817365042:user/bob"
+    )
+
+
+TEXTS = ("requestParameters", "responseElements")
+ROWS = {
+    "parameters and answer as text": as_row(a_put(), *TEXTS),
+    "text over several lines": as_row(a_put(), *TEXTS, indent=2),
+    "the answer alone": as_row(a_put(), "responseElements"),
+    "the identity too": as_row(a_put(), *TEXTS, "userIdentity", "tlsDetails"),
+}
+
+
+@pytest.mark.parametrize("source", [None, "cloudtrail"])
+@pytest.mark.parametrize("kind", ROWS)
+def test_objects_that_a_table_holds_as_text_are_objects(kind, source):
+    native, row = a_put(), ROWS[kind]
+    mixed = [native, row, native, *[row] * 40, *[native] * 40, row]
+    for content in (json_lines(*mixed), json.dumps({"Records": mixed}).encode(), json.dumps(mixed, separators=(",", ":")).encode()):
+        events = events_of(content, source=source)
+        assert [event.kind for event in events] == ["cloudtrail.event"] * len(mixed)
+        assert all(map(is_whole, events))
+        assert [event.number for event in events] == list(range(1, len(mixed) + 1))
+
+
+def test_rows_are_found_among_more_escaped_texts_than_are_looked_at(monkeypatch):
+    monkeypatch.setattr(text_objects, "ESCAPED_TEXTS", 20)
+    native = a_put(userAgent='agent "x"')
+    events = events_of(json.dumps([*[native] * 50, as_row(native, *TEXTS), native]).encode(), source="cloudtrail")
+    assert all(map(is_whole, events))
+
+
+def test_text_that_is_no_object_stays_text():
+    for text in ('aws s3 "ls"', '{"cut": "of', "{}", "{a=1, b=2}"):
+        for trail in events_of(json_lines(*[{**a_put(), "requestParameters": text}] * 2), source="cloudtrail"):
+            assert opened(trail.cloudtrail, "requestParameters") == text
+
+
+def lowered(value):
+    return {key.lower(): lowered(below) for key, below in value.items()} if isinstance(value, dict) else value
+
+
+def test_athenas_columns_in_lower_case_are_read():
+    session = {"attributes": {"mfaAuthenticated": "false"}, "sessionIssuer": {"type": "Role", "arn": ROLE}}
+    trail = a_put(userIdentity={"type": "AssumedRole", "arn": SESSION, "accountId": "492817365042", "sessionContext": session})
+    row = {**lowered(trail), **{name.lower(): json.dumps(trail[name]) for name in TEXTS}}
+    for event in events_of(json_lines(row, trail, row)):
+        assert (event.identity.id, event.actor.account, event.action.name) == (ROLE, "492817365042", "s3.amazonaws.com:PutBucketPolicy")
+        assert (event.origin.ip, event.target.id) == ("192.88.99.77", "shop-invoices")
+        assert opened(event.cloudtrail, "responseElements") == ANSWER
+        assert event.observed_at == 1_773_283_560 * 10**9

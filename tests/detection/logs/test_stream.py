@@ -4,7 +4,7 @@ import io
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.raw_records import a_cloudtrail_event, an_audit_event
 from tests.support.shapes import (
@@ -349,6 +349,7 @@ def test_an_unknown_source_is_refused_with_the_names_there_are():
         provider_named("kubernetes")
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([A, B, AUDIT, {"a": 1}, "", "x", json.dumps(A)[:50], event_list(AUDIT, AUDIT)]), max_size=12), st.integers(1, 400))
 def test_chunks_do_not_matter(lines, chunk):
     def told(events):
@@ -358,6 +359,7 @@ def test_chunks_do_not_matter(lines, chunk):
     assert told(events_of(content, chunk=chunk)) == told(events_of(content))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.integers(1, 50))
 def test_any_bytes_are_read_without_an_exception(content, chunk):
     numbers = [event.number for event in events_of(content, chunk=chunk)]
