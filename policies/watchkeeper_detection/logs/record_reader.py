@@ -224,6 +224,12 @@ class RecordReader:
         if piece.content[:1] not in JSON_BEGINS:
             yield from self._text_line(piece)
             return
+        typed = self._typed
+        event = self._typed_event(piece, typed.path) if typed is not None else None
+        if event is not None and typed is not None:
+            if typed.repeats is None or not typed.repeats(event):
+                yield event
+            return
         try:
             value = decode_json(piece.content)
         except NotJson as fault:
