@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import re
 from dataclasses import dataclass, field
@@ -16,9 +17,10 @@ from watchkeeper_detection.cel.errors import CelErrors
 from watchkeeper_detection.cel.kernel_filter import exact
 from watchkeeper_detection.cel.requirements import conjuncts
 from watchkeeper_detection.cel.tree import TREE_VERSION, And, Field, walk
-from watchkeeper_detection.fields import fields, kinds, nearest
+from watchkeeper_detection.fields import fields, kinds, roots_of
 from watchkeeper_detection.match import ABOUT
 from watchkeeper_detection.policy import ROOT_NAMESPACE, PolicyException, PolicyList, RuntimePolicy
+from watchkeeper_detection.scoping import Lists, Named, counts, dangling, meant, not_for_namespaces
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -32,6 +34,9 @@ LOG_ROOTS = frozenset({"audit", "kubernetes", "cloudtrail", "vpcflow", "azure", 
 PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 
 RESPOND_SCOPE = Scope(kinds=(), variables=dict.fromkeys(("severity", "confidence", "policy", "rule"), "string"))  # of the detection
+
+FROM_PODS = 'has(pod.namespace) ? pod.namespace == "{0}" : target.namespace == "{0}"'
+FROM_ELSEWHERE = 'target.namespace == "{0}"'
 
 Steps = tuple[str | int, ...]
 
@@ -75,62 +80,41 @@ class _Pen:
         return tuple(one.tree for one in found if one is not None)
 
 
-def list_name(name: str) -> str:
-    """CEL name of a PolicyList: dashes are minus signs in CEL."""
-    return name.replace("-", "_")
-
-
 def check_policies(documents: Iterable[Document]) -> CheckedPolicies:
     """The program of all enabled rules that are right. A rule with an error is left out; the others are not held up by it."""
-    policies: dict[str, tuple[RuntimePolicy, Place]] = {}
+    policies: dict[Named, tuple[RuntimePolicy, Place]] = {}
     exceptions: list[tuple[PolicyException, Place]] = []
-    values: dict[str, tuple[str, ...]] = {}
+    lists = Lists()
     errors: list[PolicyError] = []
     for document in documents:
         match document.object:
             case RuntimePolicy() as policy:
-                if policy.name in policies:
+                key = (policy.namespace, policy.name)
+                if key in policies:
                     errors.append(
-                        document.place.error(
-                            ("metadata", "name"), f"policy {policy.name} is also in {policies[policy.name][1].file}", "give one of them another name"
-                        )
+                        document.place.error(("metadata", "name"), f"policy {policy.name} is also in {policies[key][1].file}", "give one of them another name")
                     )
-                policies[policy.name] = (policy, document.place)
+                policies[key] = (policy, document.place)
             case PolicyException() as exception:
                 exceptions.append((exception, document.place))
             case PolicyList() as listed:
-                values[list_name(listed.name)] = tuple(listed.spec.values)  # a later list of the same name replaces a shipped one
-    errors += _dangling(policies, exceptions)
+                lists.add(listed)
+    errors += dangling(policies, exceptions)
+    errors += not_for_namespaces(exceptions)
     rules: list[made.Rule] = []
     conditions: dict[str, tuple[Checked, ...]] = {}
     for policy, place in policies.values():
         revision = _hash(policy.model_dump_json())
-        errors += _check_respond(policy, place, frozenset(values))
+        errors += _check_respond(policy, place, lists.seen_from(policy.namespace))
         for number, rule in enumerate(policy.spec.rules):
-            mine = [(one, where) for one, where in exceptions if one.spec.policy == policy.name and (not one.spec.rules or rule.name in one.spec.rules)]
-            pen = _Pen(place, ("spec", "rules", number), frozenset(values), [])
-            checked = _check_rule(policy, rule, mine, pen)
+            mine = [(one, where) for one, where in exceptions if counts(one, policy, rule)]
+            pen = _Pen(place, ("spec", "rules", number), lists.seen_from(policy.namespace), [])
+            checked = _check_rule(policy, rule, mine, pen, lists)
             conditions[f"{policy.name}/{rule.name}"] = tuple(pen.checked)
             errors += pen.errors
             if checked is not None and not pen.errors:
                 rules.append(msgspec.structs.replace(checked, revision=revision))
-    return CheckedPolicies(made.Program(rules=tuple(rules), lists=values), tuple(errors), conditions)
-
-
-def _dangling(policies: dict[str, tuple[RuntimePolicy, Place]], exceptions: Sequence[tuple[PolicyException, Place]]) -> list[PolicyError]:
-    """Exceptions for policies or rules that do not exist."""
-    errors = []
-    for exception, place in exceptions:
-        if exception.spec.policy not in policies:
-            errors.append(place.error(("spec", "policy"), f"there is no policy {exception.spec.policy}", _meant(exception.spec.policy, policies)))
-            continue
-        names = [rule.name for rule in policies[exception.spec.policy][0].spec.rules]
-        errors += [
-            place.error(("spec", "rules", number), f"policy {exception.spec.policy} has no rule {name}", _meant(name, names))
-            for number, name in enumerate(exception.spec.rules)
-            if name not in names
-        ]
-    return errors
+    return CheckedPolicies(made.Program(rules=tuple(rules), lists=lists.values), tuple(errors), conditions)
 
 
 def _check_respond(policy: RuntimePolicy, place: Place, lists: frozenset[str]) -> list[PolicyError]:
@@ -140,16 +124,11 @@ def _check_respond(policy: RuntimePolicy, place: Place, lists: frozenset[str]) -
     for number, entry in enumerate(policy.spec.respond):
         pen.check(entry.when, (number, "when"), RESPOND_SCOPE, want="bool")
         if "." not in entry.target and entry.target not in steps:
-            pen.error((number, "target"), f"no sequence of this policy has a step {entry.target}", _meant(entry.target, {*steps, "process.pod", "actor.pod"}))
+            pen.error((number, "target"), f"no sequence of this policy has a step {entry.target}", meant(entry.target, {*steps, "process.pod", "actor.pod"}))
     return pen.errors
 
 
-def _meant(name: str, candidates: Iterable[str]) -> str | None:
-    found = nearest(name, candidates)
-    return f"did you mean {found}?" if found else None
-
-
-def _check_rule(policy: RuntimePolicy, rule: RuleWritten, exceptions: Sequence[tuple[PolicyException, Place]], pen: _Pen) -> made.Rule | None:
+def _check_rule(policy: RuntimePolicy, rule: RuleWritten, exceptions: Sequence[tuple[PolicyException, Place]], pen: _Pen, lists: Lists) -> made.Rule | None:
     if not _kinds_are_allowed(policy, rule, pen):
         return None
     spec = policy.spec
@@ -164,7 +143,7 @@ def _check_rule(policy: RuntimePolicy, rule: RuleWritten, exceptions: Sequence[t
     scope = Scope(kinds=rule_kinds, lists=pen.lists, steps={step.name: tuple(step.on) for step in rule.sequence.steps} if rule.sequence else {})
     when = pen.check(rule.when, ("when",), scope, want="bool") if rule.when else None
     unless = [(guard, pen.check(guard.when, ("unless", number, "when"), scope, want="bool")) for number, guard in enumerate(rule.unless)]
-    held_back = [_check_exception(exception, place, scope, pen) for exception, place in exceptions if exception.spec.when is not None]
+    held_back = [_check_exception(exception, place, scope, pen, lists) for exception, place in exceptions if exception.spec.when is not None]
     message = _check_message(rule.message or rule.title or spec.title or policy.name, scope, pen)
     threshold = _check_threshold(rule, scope, pen, count, within_ns)
     first_seen = None
@@ -178,7 +157,7 @@ def _check_rule(policy: RuntimePolicy, rule: RuleWritten, exceptions: Sequence[t
         return None
     condition = repr((rule.when, [guard.when for guard in rule.unless], rule.threshold, rule.sequence, rule.first_seen, rule.suppress, count, within_ns))
     include, exclude = _covered(policy)
-    return made.Rule(
+    checked = made.Rule(
         policy=policy.name,
         namespace=policy.namespace,
         rule=rule.name,
@@ -193,7 +172,6 @@ def _check_rule(policy: RuntimePolicy, rule: RuleWritten, exceptions: Sequence[t
         exclude=exclude,
         when=when.tree if when else None,
         unless=tuple(made.Guard(guard.name, one.tree) for guard, one in unless if one),
-        exceptions=tuple(guard for guard in held_back if guard),
         threshold=threshold,
         first_seen=first_seen,
         suppress=suppress,
@@ -207,6 +185,7 @@ def _check_rule(policy: RuntimePolicy, rule: RuleWritten, exceptions: Sequence[t
         open_paths=tuple(sorted({path for checked in pen.checked for path in checked.open_paths})),
         state_key=_hash(policy.namespace, policy.name, rule.name, condition),
     )
+    return msgspec.structs.replace(lists.resolved(checked, policy.namespace), exceptions=tuple(guard for guard in held_back if guard))
 
 
 def _hash(*texts: str) -> str:
@@ -228,7 +207,7 @@ def _kinds_are_allowed(policy: RuntimePolicy, rule: RuleWritten, pen: _Pen) -> b
     for below, names in named:
         for number, name in enumerate(names):
             if name not in kinds():
-                pen.error((*below, number), f"there is no kind of event {name}", _meant(name, kinds()))
+                pen.error((*below, number), f"there is no kind of event {name}", meant(name, kinds()))
             elif policy.namespace != ROOT_NAMESPACE and not LOG_ROOTS.isdisjoint(kinds()[name].roots):
                 pen.error(
                     (*below, number),
@@ -238,10 +217,19 @@ def _kinds_are_allowed(policy: RuntimePolicy, rule: RuleWritten, pen: _Pen) -> b
     return not pen.errors
 
 
-def _check_exception(exception: PolicyException, place: Place, scope: Scope, pen: _Pen) -> made.Guard | None:
-    outside = _Pen(place, (), pen.lists, pen.errors, pen.checked, pen.final)
+def _check_exception(exception: PolicyException, place: Place, scope: Scope, pen: _Pen, lists: Lists) -> made.Guard | None:
+    namespace = exception.namespace
+    outside = _Pen(place, (), lists.seen_from(namespace), pen.errors, pen.checked, pen.final)
+    scope = dataclasses.replace(scope, lists=outside.lists)
     checked = outside.check(exception.spec.when or "", ("spec", "when"), scope, want="bool")
-    return made.Guard(exception.name, checked.tree, exception=True, until_ns=exception.spec.until_ns) if checked else None
+    if checked is None:
+        return None
+    tree = lists.resolved(checked.tree, namespace)
+    if namespace != ROOT_NAMESPACE:  # it covers its own workloads only
+        own_workloads = FROM_PODS if any("pod" in roots_of(kind) for kind in scope.kinds) else FROM_ELSEWHERE
+        covered = outside.check(own_workloads.format(namespace), ("spec", "when"), scope, want="bool")
+        tree = And(operands=(covered.tree, tree), type="bool") if covered else tree
+    return made.Guard(exception.name, tree, exception=True, until_ns=exception.spec.until_ns)
 
 
 def _check_threshold(rule: RuleWritten, scope: Scope, pen: _Pen, count: int | None, within_ns: int | None) -> made.Threshold | None:

@@ -1,6 +1,7 @@
 import pytest
-from tests.support.events import a_policy, a_program, errors_of
+from tests.support.events import a_policy, a_program, an_event, errors_of
 
+from watchkeeper_detection.engine import Engine
 from watchkeeper_detection.program import decode, encode
 
 RULE = """
@@ -126,3 +127,81 @@ def test_both_spellings_of_a_technique_are_put_out_where_v18_had_another_id():
     (rule,) = a_program(a_policy(RULE + '  attack: ["T1685"]\n')).rules
     assert rule.attack[0] == "T1685"
     assert any(technique.startswith("T1562") for technique in rule.attack)
+
+
+FRIENDS = """
+- name: deleted
+  "on": [process.exec]
+  when: '!(identity.id in lists.friends)'
+  severity: P3
+"""
+OF_SHOP = "{name: policy, namespace: shop}"
+
+
+def a_list(*values, namespace="watchkeeper"):
+    return f"apiVersion: watchkeeper.dev/v1alpha1\nkind: PolicyList\nmetadata: {{name: friends, namespace: {namespace}}}\nspec: {{values: [{', '.join(values)}]}}\n"
+
+
+def an_exception(spec, *, namespace="shop"):
+    head = f"apiVersion: watchkeeper.dev/v1alpha1\nkind: PolicyException\nmetadata: {{name: accepted, namespace: {namespace}}}\n"
+    return head + f"spec: {{policy: policy, {spec}, reason: known, owner: us}}\n"
+
+
+def fires(program, **fields):
+    return [one.rule for one in Engine(program).evaluate(an_event(fields.pop("kind", "process.exec"), **fields))]
+
+
+def test_a_policy_of_root_reads_roots_lists_only():
+    policy = a_policy(FRIENDS)
+    assert errors_of(policy, a_list("mallory", namespace="shop"))
+    program = a_program(policy, a_list("alice"), a_list("mallory", namespace="shop"))
+    assert fires(program, identity_id="mallory") == ["deleted"]
+    assert fires(program, identity_id="alice") == []
+
+
+def test_a_policy_of_a_namespace_reads_its_own_lists_before_roots():
+    policy = a_policy(FRIENDS).replace("{name: policy}", OF_SHOP)
+    program = a_program(policy, a_list("alice"), a_list("carol", namespace="shop"), a_list("mallory", namespace="bank"))
+    assert [who for who in ("alice", "carol", "mallory") if not fires(program, identity_id=who, target_namespace="shop")] == ["carol"]
+    assert fires(a_program(policy, a_list("alice")), identity_id="alice", target_namespace="shop") == []
+
+
+def test_policies_of_two_namespaces_may_have_one_name():
+    program = a_program(a_policy(FRIENDS), a_policy(FRIENDS).replace("{name: policy}", OF_SHOP), a_list("alice"))
+    assert {rule.namespace for rule in program.rules} == {"watchkeeper", "shop"}
+
+
+def test_an_exception_of_a_namespace_covers_its_own_workloads_only():
+    exception = an_exception('when: "true", until: "2099-01-01T00:00:00Z"')
+    for kind, condition in (("audit.request", 'audit.verb == "delete"'), ("process.exec", "identity.id == 'alice'")):
+        rule = RULE.replace('audit.verb == "delete"', condition).replace("audit.request", kind).replace("{audit.objectRef.name}", "it")
+        program = a_program(a_policy(rule), exception)
+        told = {"kind": kind, "identity_id": "alice"} | ({"audit_verb": "delete"} if kind == "audit.request" else {})
+        assert fires(program, **told, target_namespace="shop") == []
+        assert fires(program, **told, target_namespace="bank") == ["deleted"]
+        assert fires(program, **told) == ["deleted"]
+    assert fires(program, **told, target_namespace="shop", pod_namespace="bank") == ["deleted"]
+    assert fires(program, **told, target_namespace="bank", pod_namespace="shop") == []
+
+
+@pytest.mark.parametrize(
+    ("sentence", "rule", "spec", "expected"),
+    [
+        (
+            "a grave rule takes exceptions of root only",
+            RULE.replace("P3", "P1"),
+            "when: 'true', until: '2099-01-01T00:00:00Z'",
+            "from namespace watchkeeper only",
+        ),
+        ("settings are changed in root only", RULE, "override: {enabled: false}", "changes settings"),
+        ("outside root an exception ends", RULE, "when: 'true'", "needs an end"),
+    ],
+)
+def test_what_an_exception_of_a_namespace_may_not_do_has_no_effect(sentence, rule, spec, expected):
+    from watchkeeper_detection.checking import check_policies
+    from watchkeeper_detection.policy_loading import load_policies
+
+    checked = check_policies([one for text in (a_policy(rule), an_exception(spec)) for one in load_policies(text, "test.yaml").documents])
+    (error,) = checked.errors
+    assert expected in str(error), sentence
+    assert fires(checked.program, kind="audit.request", audit_verb="delete", target_namespace="shop") == ["deleted"]
