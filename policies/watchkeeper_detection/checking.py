@@ -155,7 +155,9 @@ def _check_rule(policy: RuntimePolicy, rule: RuleWritten, exceptions: Sequence[t
         _check_kill(when.tree, [one.tree for _, one in unless if one], pen)
     if pen.errors or not enabled:
         return None
-    condition = repr((rule.when, [guard.when for guard in rule.unless], rule.threshold, rule.sequence, rule.first_seen, rule.suppress, count, within_ns))
+    condition = repr(
+        (rule.on, rule.when, [guard.when for guard in rule.unless], rule.threshold, rule.sequence, rule.first_seen, rule.suppress, count, within_ns)
+    )
     include, exclude = _covered(policy)
     checked = made.Rule(
         policy=policy.name,
