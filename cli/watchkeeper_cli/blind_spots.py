@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from watchkeeper_detection.event import Event
     from watchkeeper_detection.program import Program, Rule
 
-LOOKED_AT_FIRST = 500  # so many events from the beginning are all looked at, then one in SAMPLE
+LOOKED_AT_FIRST = 500  # so many events of each kind are all looked at, then one in SAMPLE
 SAMPLE = 16
 LEVELS = ("None", "Metadata", "Request", "RequestResponse")
 DATA_EVENTS = "data events"
@@ -51,11 +51,16 @@ class Presence:
     def __init__(self, program: Program) -> None:
         self.seen: set[tuple[str, str]] = set()  # (kind, path)
         self.levels: set[str] = set()
+        self.sampled: set[str] = set()  # kinds of which LOOKED_AT_FIRST events were looked at
+        self._looks: dict[str, int] = {}
         self._program = program
         self._unseen: dict[str, dict[str, Callable[[Event], Any]]] = {}
 
     def look(self, event: Event) -> None:
         kind = event.kind
+        looks = self._looks[kind] = self._looks.get(kind, 0) + 1
+        if looks == LOOKED_AT_FIRST:
+            self.sampled.add(kind)
         unseen = self._unseen.get(kind)
         if unseen is None:
             unseen = self._unseen[kind] = self._wanted(kind)
@@ -122,11 +127,11 @@ def _missing(condition: tree.Node | None, present: Iterable[str], seen: set[tupl
     return None
 
 
-def _count(rules: int) -> str:
-    return f"{rules} rule" if rules == 1 else f"{rules} rules"
+def _count(rules: int, what: str = "rule") -> str:
+    return f"{rules} {what}" if rules == 1 else f"{rules} {what}s"
 
 
 def some_of(rules: Collection[str]) -> str:
     """The first names, and how many more there are."""
     some = sorted(rules)
-    return ", ".join(some[:3]) + (f" and {len(some) - 3} more rules" if len(some) > 3 else "")
+    return ", ".join(some[:3]) + (f" and {_count(len(some) - 3, 'more rule')}" if len(some) > 3 else "")

@@ -25,6 +25,9 @@ class Severity(StrEnum):
     P4 = "P4"
 
 
+DEFAULT_SEVERITY = Severity.P3
+
+
 def judge(
     paths: Annotated[
         list[str], typer.Argument(metavar="PATHS...", help="Logs: files, folders, .gz and .zst of them; - is standard input.", show_default=False)
@@ -37,8 +40,9 @@ def judge(
     ] = None,
     no_library: Annotated[bool, typer.Option("--no-library", help="Leave the shipped library out.")] = False,
     severity: Annotated[
-        Severity, typer.Option(help="Least severity that counts: P1 page someone now, P2 today, P3 in working hours, P4 record.")
-    ] = Severity.P3,
+        Severity | None,
+        typer.Option(help="Least severity that counts: P1 page someone now, P2 today, P3 in working hours, P4 record. P3 when not given.", show_default=False),
+    ] = None,
     since: Annotated[str | None, typer.Option(help="Only events from this time on: 2026-03-12, 2026-03-12T02:30:00Z, or 6h, 2d ago.", metavar="T")] = None,
     until: Annotated[str | None, typer.Option(help="Only events before this time.", metavar="T")] = None,
     learn: Annotated[bool, typer.Option("--learn", help="Judge nothing: learn from PATHS what is usual, and write it to the baseline.")] = False,
@@ -77,14 +81,19 @@ def judge(
 
     if learn and output is not Output.table:
         raise typer.BadParameter("--learn prints no detections", param_hint="--output")
+    since_ns, until_ns = moment_ns(since, "--since"), moment_ns(until, "--until")
+    if since_ns is not None and until_ns is not None and since_ns >= until_ns:
+        raise typer.BadParameter("ends before --since: no event can lie between", param_hint="--until")
+    if severity and fail_on and fail_on > severity:
+        raise typer.BadParameter(f"{fail_on} detections would be left out by --severity {severity}", param_hint="--fail-on")
     request = Request(
         paths=tuple(paths),
         source=source,
         policies=tuple(policies or ()),
         with_library=not no_library,
-        severity=severity.value,
-        since_ns=moment_ns(since, "--since"),
-        until_ns=moment_ns(until, "--until"),
+        severity=(severity or max(DEFAULT_SEVERITY, fail_on or DEFAULT_SEVERITY)).value,  # what fails is shown
+        since_ns=since_ns,
+        until_ns=until_ns,
         learn_to=(baseline or DEFAULT_BASELINE) if learn else None,
         baseline=None if learn else baseline,
         jobs=jobs,

@@ -7,7 +7,7 @@ import time
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 import typer
@@ -66,7 +66,7 @@ class Judgement:
         self.joiner = Joiner(program, first_seen=first_seen_mode(request))
         self._writer = writer
         self._matches = MatchStore()
-        self._rejects = request.rejects.open("wb") if request.rejects else None
+        self._rejects = opened(request.rejects) if request.rejects else None
 
     def take(self, result: Batch | Counts | Unreadable) -> None:
         if isinstance(result, Counts):
@@ -75,6 +75,7 @@ class Judgement:
             self.tally.unreadable.append(result)
         else:
             self.tally.events += result.events
+            self.tally.outside += result.outside
             self.tally.read_bytes += result.read_bytes
             if result.detections:
                 self._write(result.detections)
@@ -213,6 +214,13 @@ def judged_in_processes(setup: Setup, found: files.Found, jobs: int) -> Generato
     from watchkeeper_cli.workers import judge_in_processes
 
     return judge_in_processes(setup, (part for file in found.files for part in parts_of(file.path, file.size)), jobs)
+
+
+def opened(rejects: Path) -> BinaryIO:
+    try:
+        return rejects.open("wb")
+    except OSError as error:
+        raise CommandError(f"can't write rejects to {rejects}: {error.strerror}", USAGE) from None
 
 
 def read_baseline(joiner: Joiner, path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from watchkeeper_cli.blind_spots import LOOKED_AT_FIRST, SAMPLE, Presence
+from watchkeeper_cli.blind_spots import SAMPLE, Presence
 from watchkeeper_detection.detection import Detection
 from watchkeeper_detection.logs.stream import StreamReader
 from watchkeeper_detection.match import Match
@@ -58,13 +58,14 @@ class Rejected(msgspec.Struct, frozen=True):
 
 
 class Batch(msgspec.Struct, tag=True):
-    """What a piece of a part gave."""
+    """What a piece of a part gave. `outside`: events before --since or after --until, which were not judged."""
 
     detections: list[Detection]
     matches: list[Match]
     rejected: list[Rejected]
     events: int
     read_bytes: int
+    outside: int = 0
 
 
 class Unreadable(msgspec.Struct, frozen=True, tag=True):
@@ -115,7 +116,6 @@ class PartJudge:
         reads = {root: set(paths) for root, paths in self._matcher.reads.items()}
         for root, paths in READ_FOR_SUMMARY.items():
             reads.setdefault(root, set()).update(paths)
-        self._judged = 0
         self._reads = {root: frozenset(paths) for root, paths in reads.items()}
 
     def judge(self, part: Part) -> Iterator[Batch | Unreadable]:
@@ -134,12 +134,13 @@ class PartJudge:
 
     def _batch(self, events: Iterable[Event], read_bytes: int) -> Batch:
         batch = Batch([], [], [], 0, read_bytes)
-        match, look, number, before = self._matcher.match, self._presence.look, 0, self._judged
+        match, look, sampled, number = self._matcher.match, self._presence.look, self._presence.sampled, 0
         timed = self._setup.since_ns is not None or self._setup.until_ns is not None
         for number, event in enumerate(events, 1):
             if timed and not self._in_time(event):
+                batch.outside += 1
                 continue
-            if before < LOOKED_AT_FIRST or not number % SAMPLE:
+            if event.kind not in sampled or not number % SAMPLE:
                 look(event)
             if event.kind == "log.rejected":
                 batch.rejected.append(Rejected(event.stream, event.number, event.offset, event.log.reason, event.log.excerpt))
@@ -148,8 +149,7 @@ class PartJudge:
                 batch.detections += detections
             if matches:
                 batch.matches += matches
-        batch.events = number
-        self._judged += number
+        batch.events = number - batch.outside
         return batch
 
     def _in_time(self, event: Event) -> bool:

@@ -121,6 +121,9 @@ def test_exits_with_1_when_a_detection_is_as_bad_as_fail_on_says(judge, tmp_path
         "an unknown option": ["--no-such-option"],
         "an unknown log type": ["--source", "syslog-from-mars"],
         "a time that is none": ["--since", "yesterday-ish"],
+        "a time that ends before it begins": ["--since", "2026-03-13", "--until", "2026-03-12"],
+        "failing on what is left out": ["--severity", "P1", "--fail-on", "P3"],
+        "rejects where none can be written": ["--rejects", "/there-is-no-such-folder/rejects.jsonl"],
         "a severity that is none": ["--severity", "P9"],
         "a folder of policies that is not there": ["--policies", "no/such/folder"],
         "secrets shown where no terminal is": ["--show-secrets"],
@@ -218,6 +221,14 @@ def test_since_and_until_choose_events_by_their_own_time(judge, tmp_path):
     assert [row["line"] for row in detections(done)] == [2]
 
 
+def test_events_outside_the_time_asked_for_are_not_counted_as_judged(judge, tmp_path):
+    log = write(tmp_path / "audit.log", lines_of(*(an_audit_event(number, minute=number) for number in range(4))))
+    for jobs in ("1", "2"):
+        done = judge("--since", "2026-03-12T02:01:00Z", "--until", "2026-03-12T02:02:00Z", "--jobs", jobs, log)
+        assert done.stderr.startswith("1 event in 1 file")
+        assert "not judged: 3 events outside --since and --until" in done.stderr
+
+
 def test_a_line_that_no_reader_takes_is_counted_named_and_written_to_rejects(judge, tmp_path):
     log = write(tmp_path / "audit.log", lines_of(an_audit_event(1)) + b'{"kind": "Event", broken\n' + lines_of(an_audit_event(2)))
     rejects = tmp_path / "rejects.jsonl"
@@ -227,6 +238,11 @@ def test_a_line_that_no_reader_takes_is_counted_named_and_written_to_rejects(jud
     assert (row["file"], row["line"], row["offset"]) == (str(log), 2, len(lines_of(an_audit_event(1))))
     assert row["reason"]
     assert "rejected: 1 record" in done.stderr
+
+
+def test_reasons_that_differ_by_a_number_are_one_line_of_the_summary(judge, tmp_path):
+    log = write(tmp_path / "audit.log", lines_of(an_audit_event()) + b"\xffbad\nb\xffad\nba\xffd\n")
+    assert "rejected: 3 records: not UTF-8 at its byte 0 (first" in judge(log).stderr
 
 
 def test_hostile_text_reaches_no_terminal(judge, tmp_path):
@@ -243,6 +259,14 @@ def test_what_could_not_be_seen_is_said(judge, tmp_path):
     assert "audit.requestObject never occurred: secret-read/patched could not fire" in done.stderr
     assert "without a baseline" in done.stderr
     assert "there were no events of these kinds: cloudtrail.event (1 rule), vpcflow.flow (1 rule)" in done.stderr
+
+
+def test_many_events_of_one_kind_hide_no_field_of_another(judge, tmp_path):
+    write(tmp_path / "logs-1.log", b"nonsense\n" * 1000)
+    write(tmp_path / "logs-2.log", lines_of(an_audit_event()))
+    done = judge("--severity", "P2", tmp_path / "logs-1.log", tmp_path / "logs-2.log")
+    assert "1 P2" in done.stderr
+    assert "audit.objectRef.resource never occurred" not in done.stderr
 
 
 def test_a_learned_baseline_lets_first_seen_rules_speak(judge, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from watchkeeper_cli.parts import Counts, Rejected, Unreadable
 
 REASONS = 1000  # told apart; a reason may quote the record
+OTHERS = "other reasons"
+NUMBERS = re.compile(r"[0-9]+")
 SHOWN = 8  # lines of each sort
 
 
@@ -22,15 +25,18 @@ class Tally:
 
     files: int = 0
     events: int = 0
+    outside: int = 0  # of the time that was asked for
     read_bytes: int = 0
     detections: Counter[str] = field(default_factory=Counter)
-    rejected: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)  # by reason without its numbers: places in the record
     rejected_example: dict[str, Rejected] = field(default_factory=dict)
     unreadable: list[Unreadable] = field(default_factory=list)
     interrupted: bool = False
 
     def reject(self, rejected: Rejected) -> None:
-        reason = rejected.reason if rejected.reason in self.rejected or len(self.rejected) < REASONS else "other reasons"
+        reason = NUMBERS.sub("", rejected.reason)
+        if reason not in self.rejected and len(self.rejected) >= REASONS:
+            reason = OTHERS
         self.rejected[reason] += 1
         self.rejected_example.setdefault(reason, rejected)
 
@@ -49,11 +55,15 @@ def summary_lines(tally: Tally, counts: Counts, blind: list[str], notes: list[st
         f"{plural(sum(tally.detections.values()), 'detection')}{f' ({by_severity})' if by_severity else ''}."
     )
     lines = [read]
+    if tally.outside:
+        lines.append(f"not judged: {plural(tally.outside, 'event')} outside --since and --until")
     lines += [f"unreadable: {shown(one.path)}: {shown(one.reason)}" for one in tally.unreadable[:SHOWN]]
     lines += _more(len(tally.unreadable), "unreadable files")
     for reason, count in tally.rejected.most_common(SHOWN):
         example = tally.rejected_example[reason]
-        lines.append(f"rejected: {plural(count, 'record')}: {shown(reason, 200)} (first {shown(example.file)}:{example.line})")
+        lines.append(
+            f"rejected: {plural(count, 'record')}: {shown(OTHERS if reason == OTHERS else example.reason, 200)} (first {shown(example.file)}:{example.line})"
+        )
     lines += _more(len(tally.rejected), "reasons to reject")
     lines += _held("held back by exceptions", counts.held_by_exception)
     lines += _held("held back by the rules' own unless", counts.held)
