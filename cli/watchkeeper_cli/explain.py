@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from watchkeeper_detection.program import Program, Rule
 
 EXCEPTION_DAYS = 90
+WHO = {  # by the first word of the kind: who an exception names, to be filled in
+    "audit": 'identity.id == "system:serviceaccount:NAMESPACE:NAME"',
+    "cloudtrail": 'identity.id == "arn:aws:iam::ACCOUNT:role/NAME"',
+    "azure": 'identity.id == "WHO"',
+    "gcp": 'identity.id == "NAME@PROJECT.iam.gserviceaccount.com"',
+    "vpcflow": 'origin.ip == "ADDRESS"',
+    "log": 'log.stream == "FILE"',
+}
 
 
 def explain(
@@ -27,7 +35,8 @@ def explain(
     """Explain a policy: conditions, index keys, where its state lives, cost, blind spots.
 
     With --event, each part of the condition is shown with its value for that record, so that you see why the rule fired or
-    stayed quiet. With --except, a PolicyException is printed; with both, it names what the record has.
+    stayed quiet. With --except, a PolicyException is printed; with both, it is for the rules that the record meets, and names
+    what the record has.
 
     \b
       watchkeeper explain k8s-pod-exec
@@ -44,7 +53,7 @@ def explain(
     rules = rules_named(program, policy)
     events = events_at(event, source) if event else []
     if exception:
-        print(policy_exception(rules, events))
+        print(policy_exception([rule for rule in rules if is_met(rule, program, events)] or rules, events), end="")
         return
     if events:
         for rule in rules:
@@ -92,15 +101,29 @@ def events_at(place: str, source: str | None) -> list[Event]:
     return found
 
 
+def is_met(rule: Rule, program: Program, events: list[Event]) -> bool:
+    """Whether a condition of the rule holds for one of the events, or whether there are none to ask about."""
+    from watchkeeper_cli.explaining import conditions
+    from watchkeeper_detection.cel.compile import compile_condition
+
+    return not events or any(
+        event.kind in kinds and (condition is None or compile_condition(condition, program.lists)(event))
+        for _, kinds, condition in conditions(rule)
+        for event in events
+    )
+
+
 def policy_exception(rules: list[Rule], events: list[Event]) -> str:
     """A PolicyException in YAML; its `when` names the event's identity and target where an event is given."""
     import json
 
     policy = rules[0].policy
-    parts = ['identity.id == "system:serviceaccount:NAMESPACE:NAME"']
+    parts = [WHO.get(rules[0].kinds[0].partition(".")[0], 'identity.id == "WHO"')]
     if events:
         event = events[0]
         values = {"identity.id": event.identity.id, "action.name": event.action.name, "target.namespace": event.target.namespace}
+        if not event.identity.id:
+            values |= {"origin.ip": event.origin.ip, "target.id": event.target.id}
         parts = [f"{path} == {json.dumps(value)}" for path, value in values.items() if value] or parts
     until = (datetime.now(UTC) + timedelta(days=EXCEPTION_DAYS)).strftime("%Y-%m-%dT00:00:00Z")
     names = ", ".join(rule.rule for rule in rules)

@@ -13,6 +13,7 @@ from watchkeeper_cli.ending import FAILED
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from watchkeeper_cli.policy_set import PolicySet
     from watchkeeper_detection.lint import LintCase
     from watchkeeper_detection.policy_loading import Document
 
@@ -33,16 +34,15 @@ def lint(
 
     \b
       watchkeeper lint                    the shipped library
-      watchkeeper lint ./our-policies     yours; they may use the library's lists
+      watchkeeper lint ./our-policies     yours; they may use the library's lists, and except its policies
     """
     from watchkeeper_cli.output.text import plural, shown
-    from watchkeeper_cli.policy_set import PolicySet, library, load_set, read_files
+    from watchkeeper_cli.policy_set import library, load_set, read_files
     from watchkeeper_detection.checking import check_policies
     from watchkeeper_detection.lint import Library, lint_library
 
     tested = load_set(read_files(paths or [library()]))
-    shipped = load_set(read_files([library() / "lists"])) if paths else PolicySet()
-    checked = check_policies([*shipped.documents, *tested.documents])
+    checked = check_policies([*(shipped_for(tested) if paths else ()), *tested.documents])
     errors = [*tested.errors, *checked.errors]
     for error in errors:
         print(shown(str(error)))
@@ -55,6 +55,16 @@ def lint(
     print(f"{plural(levels['error'], 'error')}, {plural(levels['warning'], 'warning')}, {plural(levels['note'], 'note')}{hidden}")
     if levels["error"]:
         raise typer.Exit(FAILED)
+
+
+def shipped_for(tested: PolicySet) -> list[Document]:
+    """What users' files may speak of: the library's lists, and where an exception is for a policy that is not theirs, its policies."""
+    from watchkeeper_cli.policy_set import library, load_set, read_files
+    from watchkeeper_detection.policy import PolicyException, RuntimePolicy
+
+    theirs = {document.object.name for document in tested.documents if isinstance(document.object, RuntimePolicy)}
+    excepted = {document.object.spec.policy for document in tested.documents if isinstance(document.object, PolicyException)}
+    return load_set(read_files([library() if excepted - theirs else library() / "lists"])).documents
 
 
 def cases_of(documents: Iterable[Document]) -> dict[str, list[LintCase]]:

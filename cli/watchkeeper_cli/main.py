@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from functools import wraps
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -62,6 +62,23 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "fields": fields.fields,
     "coverage": coverage.coverage,
 }
+
+
+def print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"watchkeeper {version('watchkeeper')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", callback=print_version, is_eager=True)] = False,
+) -> None:
+    """Options before the subcommand."""
+
+
 for name, command in COMMANDS.items():
     app.command(name)(ending_well(command))
 

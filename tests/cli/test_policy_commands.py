@@ -128,11 +128,34 @@ def test_explain_shows_each_part_for_an_event_and_an_exception_to_paste(policy, 
     assert judged.returncode == 0, judged.stderr
 
 
+def test_an_exception_to_paste_is_for_the_rules_that_the_record_meets(policy, tmp_path):
+    policy.write_text(POLICY + POLICY.partition("  rules:\n")[2].replace("name: read", "name: listed").replace('"get"', '"list"'))
+    log = tmp_path / "audit.log"
+    log.write_text(json.dumps(an_audit_event(verb="list")) + "\n")
+    assert "rules: [listed]" in watchkeeper("explain", "secret-read", "--policies", policy, "--event", f"{log}:1", "--except").stdout
+    assert "rules: [read, listed]" in watchkeeper("explain", "secret-read", "--policies", policy, "--except").stdout
+
+
+def test_lint_knows_the_shipped_policies_that_an_exception_is_for(tmp_path):
+    exception = tmp_path / "exception.yaml"
+    text = watchkeeper("explain", "vpc-mining-pool", "--except").stdout
+    exception.write_text(text)
+    assert watchkeeper("lint", exception).returncode == 0
+    exception.write_text(text.replace("policy: vpc-mining-pool", "policy: vpc-minning-pool"))
+    done = watchkeeper("lint", exception)
+    assert done.returncode == 1
+    assert "did you mean vpc-mining-pool?" in done.stdout
+
+
 def test_explain_says_when_there_is_no_such_event(tmp_path):
     log = tmp_path / "audit.log"
     log.write_text(json.dumps(an_audit_event()) + "\n")
     assert watchkeeper("explain", "vpc-mining-pool", "--event", f"{log}:9").returncode == 3
     assert watchkeeper("explain", "vpc-mining-pool", "--event", f"{tmp_path}/missing:1").returncode == 3
+
+
+def test_the_version_is_told():
+    assert watchkeeper("--version").stdout.startswith("watchkeeper ")
 
 
 def test_fields_lists_kinds_and_their_fields():
