@@ -144,6 +144,8 @@ def _check_rule(policy: RuntimePolicy, rule: RuleWritten, exceptions: Sequence[t
     when = pen.check(rule.when, ("when",), scope, want="bool") if rule.when else None
     unless = [(guard, pen.check(guard.when, ("unless", number, "when"), scope, want="bool")) for number, guard in enumerate(rule.unless)]
     held_back = [_check_exception(exception, place, scope, pen, lists) for exception, place in exceptions if exception.spec.when is not None]
+    if rule.sequence:
+        _refuse_lists([(("unless", number, "when"), one) for number, (_, one) in enumerate(unless)], pen)
     message = _check_message(rule.message or rule.title or spec.title or policy.name, scope, pen)
     threshold = _check_threshold(rule, scope, pen, count, within_ns)
     first_seen = None
@@ -232,6 +234,15 @@ def _check_exception(exception: PolicyException, place: Place, scope: Scope, pen
         covered = outside.check(own_workloads.format(namespace), ("spec", "when"), scope, want="bool")
         tree = And(operands=(covered.tree, tree), type="bool") if covered else tree
     return made.Guard(exception.name, tree, exception=True, until_ns=exception.spec.until_ns)
+
+
+def _refuse_lists(guards: Iterable[tuple[Steps, Checked | None]], pen: _Pen) -> None:
+    """A sequence keeps single values of its events, so its guards can't ask for a whole list: they would never hold back."""
+    for below, checked in guards:
+        for node in walk(checked.tree) if checked else ():
+            if isinstance(node, Field) and node.type.startswith(("list", "map")):
+                path = ".".join((node.path, *map(str, node.words)))
+                pen.error(below, f"{path} is a list or a map, and a sequence keeps single values only", "ask for it in the step's condition")
 
 
 def _check_threshold(rule: RuleWritten, scope: Scope, pen: _Pen, count: int | None, within_ns: int | None) -> made.Threshold | None:

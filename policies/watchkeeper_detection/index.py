@@ -137,7 +137,11 @@ class Patterns(Generic[R]):
         """`tests`: (op, value) of an atom → branch."""
         self._equal = {value: branch for (op, value), branch in tests.items() if op == "eq"}
         self._present = tests.get(("present", True))
-        self._folded = {value.casefold(): branch for (op, value), branch in tests.items() if op == "ieq"}
+        folded: dict[str, list[Branch[R] | None]] = {}
+        for (op, value), branch in tests.items():
+            if op == "ieq":
+                folded.setdefault(value.casefold(), []).append(branch)
+        self._folded = {value: united for value, branches in folded.items() if (united := _united(branches)) is not None}
         texts = [(pattern_of(op, value), branch) for (op, value), branch in tests.items() if op not in ("eq", "ieq", "present")]
         self._by_number = [branch for _, branch in texts]
         self._set: Any = None

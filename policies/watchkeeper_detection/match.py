@@ -6,6 +6,8 @@ wait in a window, be spilled to disk, or travel from a node to the operator.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,6 +22,7 @@ Scalar = str | int | float | bool | None
 ABOUT = {"actor.id": "about.actor", "identity.id": "about.identity", "target.id": "about.target", "origin.ip": "about.origin"}
 """Fields that every match and detection names → where an event keeps them together."""
 SCALAR_TEXT = 1024  # characters of one kept value
+INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
 
 class Match(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -58,20 +61,43 @@ class Match(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 def scalars(values: Iterable[object]) -> tuple[Scalar, ...]:
-    """`scalar` of each; nearly all are short texts or absent."""
-    return tuple([value if value is None or (value.__class__ is str and len(value) <= SCALAR_TEXT) else scalar(value) for value in values])
+    """`scalar` of each; nearly all are short plain texts or absent."""
+    return tuple([value if value is None or (value.__class__ is str and len(value) <= SCALAR_TEXT and value.isascii()) else scalar(value) for value in values])
 
 
 def scalar(value: object) -> Scalar:
-    """`value` as a scalar that a key or message may keep; None for absent, failed and empty."""
-    if value.__class__ is str:
-        return value if len(value) <= SCALAR_TEXT else value[:SCALAR_TEXT]
-    if value is None or isinstance(value, bool | int | float):
+    """`value` as a scalar that a key or message may keep: different values stay different. None for absent and failed.
+
+    What it gives can always be encoded: records may hold lone surrogates and integers of any length.
+    """
+    if isinstance(value, str):
+        return text_of(value)
+    if value is None or isinstance(value, bool | float):
         return value
-    if isinstance(value, list | tuple):
-        return ", ".join(str(scalar(one)) for one in value[:64])[:SCALAR_TEXT]
+    if isinstance(value, int):
+        return int(value) if INT64_MIN <= value <= INT64_MAX else text_of(hex(value))
     if isinstance(value, Timestamp | Duration | bytes):
-        return str(value)[:SCALAR_TEXT]
-    if isinstance(value, dict):
-        return msgspec.json.encode(value, enc_hook=str).decode()[:SCALAR_TEXT]
+        return text_of(str(value))
+    if isinstance(value, list | tuple):
+        words = [one for one in value if isinstance(one, str) and ", " not in one]
+        if words and len(words) == len(value):
+            return text_of(", ".join(words))
+    if isinstance(value, list | tuple | dict | frozenset):
+        return text_of(_json(value))
     return None
+
+
+def _json(value: object) -> str:
+    try:
+        return json.dumps(value, default=str, sort_keys=True)
+    except (ValueError, TypeError, RecursionError):  # an integer of thousands of digits, keys of several types, too deep
+        return f"unreadable {value.__class__.__name__}"
+
+
+def text_of(text: str) -> str:
+    """The text, short and fit to be encoded; a long one ends in a hash of the whole."""
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode()
+    if len(text) <= SCALAR_TEXT:
+        return text
+    return f"{text[:SCALAR_TEXT]}…{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"

@@ -305,9 +305,9 @@ def entities_of(values: tuple[tuple[str, str, str | None], ...]) -> tuple[Entity
 
 
 def provider_id(event: Event) -> str:
-    """The provider's own id of the record; not unique."""
+    """The provider's own id of the record; not unique, and as hostile as the rest of it."""
     read = event.fills.get("provider_id")
-    return str(read(event) or "") if read else ""
+    return str(scalar(read(event)) or "") if read else ""
 
 
 def make_detection(rule: Rule, matches: tuple[Match, ...], count: int, *, message: str | None = None, absent: tuple[str, ...] = ()) -> Detection:

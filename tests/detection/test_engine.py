@@ -1,8 +1,9 @@
 import itertools
 import random
 
+import msgspec
 import pytest
-from tests.support.events import SECOND, a_policy, a_program, an_event
+from tests.support.events import SECOND, a_policy, a_program, an_event, errors_of
 
 from watchkeeper_detection import engine as engine_module
 from watchkeeper_detection import index as index_module
@@ -237,6 +238,9 @@ def test_candidates_are_few_however_many_rules_ask_for_other_values():
         ('audit.userAgent.matches("^k[a-z]+l$")', {"audit.userAgent": "kubectl"}),
         ("audit.responseStatus.code == 403 || audit.responseStatus.code == 401", {"audit.responseStatus.code": 401}),
         ('ieq(audit.verb, "GET")', {"audit.verb": "get"}),
+        ('audit.verb.lowerAscii().matches("^[^A-Z]+$")', {"audit.verb": "GET"}),
+        ('audit.verb.lowerAscii().contains("e")', {"audit.verb": "GET"}),
+        ('ieq(audit.verb.lowerAscii(), "STRASSE")', {"audit.verb": "Straße"}),
     ],
 )
 def test_the_index_finds_a_rule_whenever_its_condition_holds(condition, fields):
@@ -350,3 +354,42 @@ def test_events_without_a_time_are_told_as_blind_to_a_sequence():
     engine = an_engine(MINTED)
     run(engine, [an_event(audit_verb="create", identity_id="sa")])
     assert engine.joiner.blind() == {"policy-0/token-elsewhere": "some events say no time: they have no place in a sequence"}
+
+
+def test_rules_that_spell_one_text_differently_are_all_found():
+    engine = an_engine(*(DELETE.replace('audit.verb == "delete"', f'ieq(audit.verb, "{verb}")') for verb in ("GET", "get", "gEt")))
+    assert [one.policy for one in engine.evaluate(an_event(audit_verb="Get"))] == ["policy-0", "policy-1", "policy-2"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["\ud800", 2**70, 10**5000, "x" * 5000, ["a", 10**5000], [None], float("nan")],
+    ids=["lone surrogate", "70 bits", "5000 digits", "long", "list", "null in a list", "not a number"],
+)
+def test_whatever_a_record_holds_its_match_can_be_kept_and_sent(value):
+    rule = BURST.replace("by: [identity.id]", "by: [audit.requestObject.key]").replace("{audit.objectRef.name}", "{audit.requestObject.key}")
+    engine = an_engine(rule)
+    for second in range(3):
+        engine.evaluate(a_delete(second, **{"audit.requestObject": {"key": value}, "audit.objectRef.name": value}))
+    assert an_engine(rule).restore(engine.snapshot()) == ()
+    (detection,) = engine.finish()
+    assert msgspec.json.encode(detection)
+
+
+@pytest.mark.parametrize(("one", "other"), [("x" * 2000 + "a", "x" * 2000 + "b"), (["a, b"], ["a", "b"]), ([None], ["None"]), (["a"], ["b"])])
+def test_different_values_are_different_keys(one, other):
+    engine = an_engine(BURST.replace("by: [identity.id]", "by: [audit.requestObject.key]"))
+    for second, value in enumerate((one, other, one)):
+        engine.evaluate(a_delete(second, **{"audit.requestObject": {"key": value}}))
+    assert engine.finish() == []
+
+
+def test_a_guard_of_a_sequence_may_not_ask_for_a_list():
+    errors = errors_of(
+        a_policy(
+            MINTED.replace(
+                "  severity", '  unless:\n  - {name: admins, when: \'"admins" in used.audit.user.groups || "a" in cloudtrail.resources\'}\n  severity'
+            )
+        )
+    )
+    assert errors

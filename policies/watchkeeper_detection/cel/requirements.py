@@ -134,15 +134,16 @@ def _comparison(function: str, left: Node, right: Node, lists: Mapping[str, Coll
         return [frozenset().union(*(each[0] for each in atoms))] if atoms and all(atoms) else []
     if function in _TEXT_OPS and isinstance(right, Constant) and isinstance(right.value, str):
         if isinstance(left, Call) and left.function == ".lowerAscii":
-            return _atom(left.arguments[0], "regex", _folded(_TEXT_OPS[function], right.value))
+            folded = _folded(_TEXT_OPS[function], right.value)
+            return _atom(left.arguments[0], "regex", folded) if folded else []
         return _atom(left, _TEXT_OPS[function], right.value)
     return []
 
 
-def _folded(op: Op, text: str) -> str:
-    """RE2 pattern that holds of a text whenever the test holds of it in lower case."""
-    literal = text if op == "regex" else re2.escape(text)
-    return "(?i)" + {"prefix": rf"\A{literal}", "suffix": rf"{literal}\z", "ieq": rf"\A{literal}\z"}.get(op, f"(?:{literal})")
+def _folded(op: Op, text: str) -> str | None:
+    """RE2 pattern that holds of a text whenever the test holds of it in lower case; None for tests that may ask for more than letters."""
+    literal = re2.escape(text)
+    return {"prefix": rf"(?i)\A{literal}", "suffix": rf"(?i){literal}\z", "contains": rf"(?i){literal}"}.get(op)
 
 
 def _values(node: Node, lists: Mapping[str, Collection[str]]) -> list[str | int] | None:

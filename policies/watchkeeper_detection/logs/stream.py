@@ -40,7 +40,7 @@ class StreamReader:
     """
 
     def __init__(self, stream: str, *, source: str | None, reads: Reads) -> None:
-        self._stream = stream
+        self._stream = stream = stream.encode("utf-8", "replace").decode()  # a file name may be no text at all
         self._reads = reads
         self._splitter = Splitter()
         self._records = RecordReader(stream, provider_named(source) if source is not None else None, reads, self._expect)
