@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from watchkeeper_detection.detection import Detection, Place, Severity
 
 GROUPS = 20_000  # past that, detections of new groups are counted by severity only
+NARROW = 110  # columns of a terminal in which dates and times stand below each other
 ROWS = 200  # printed; the rest is summed up
 STYLES = {"P1": "bold white on red", "P2": "bold red", "P3": "yellow", "P4": "dim"}
 
@@ -119,23 +120,25 @@ def _print_rich(rows: list[Group]) -> None:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    table = RichTable(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, expand=True, row_styles=["", ""])
+    console = Console(highlight=False, markup=False, emoji=False)
+    narrow = console.width < NARROW
+    table = RichTable(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True, expand=True)
     table.add_column("", no_wrap=True)
-    table.add_column("count", justify="right", no_wrap=True)
+    table.add_column("×", justify="right", no_wrap=True)
     table.add_column("what happened", ratio=3, overflow="fold")
     table.add_column("who", ratio=1, overflow="fold")
-    table.add_column("when, where", ratio=1, overflow="fold")
+    table.add_column("when", width=10 if narrow else 19)
     for group in rows:
         what = Text()
         what.append(shown(group.title), style="bold")
         what.append(f"\n{shown(group.message)}\n")
-        what.append(f"{group.policy}/{group.rule}  {' '.join(group.attack)}", style="dim")
+        what.append(f"{place_of(group)}\n{group.policy}/{group.rule}  {' '.join(group.attack)}", style="dim")
         table.add_row(
             Text(group.severity, style=STYLES[group.severity]),
             Text(number(group.count)),
             what,
             Text(shown(group.who)),
-            Text(f"{period(group)}\n{place_of(group)}"),
+            Text(period(group)),
             end_section=True,
         )
-    Console(highlight=False, markup=False, emoji=False).print(table)
+    console.print(table)
