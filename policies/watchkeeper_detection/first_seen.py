@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from watchkeeper_detection.program import FirstSeen
 
 VALUES_PER_RULE = 100_000  # an evicting store would invent novelty, a filter would miss it
+VALUES_PER_SPACE = 10_000  # so that one noisy key space does not blind the others
 LEARNED = -(2**62)  # start of a key space that a baseline brought: it has nothing left to learn
 
 
@@ -38,7 +39,7 @@ class FirstSeenState:
         space = self.spaces.get(match.keys)
         if space is not None and match.value in space.values:
             return None
-        if self.size >= VALUES_PER_RULE:
+        if self.size >= VALUES_PER_RULE or (space is not None and len(space.values) >= VALUES_PER_SPACE):
             self.unlearned += 1
             return None
         if space is None:

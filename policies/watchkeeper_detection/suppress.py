@@ -22,6 +22,8 @@ class SuppressState:
         self.held = 0
 
     def allows(self, match: Match) -> bool:
+        if None in match.suppress:  # without its key a stranger would silence another
+            return True
         last = self.spoke.take(match.suppress)
         if last is None:
             self.spoke.put(match.suppress, match.observed_at)

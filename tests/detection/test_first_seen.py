@@ -53,3 +53,11 @@ def test_past_its_bound_it_stops_and_says_blind(monkeypatch):
     assert fired == [True, True, False, False]
     assert state.blind
     assert state.unlearned == 2
+
+
+def test_a_noisy_key_space_blinds_itself_only(monkeypatch):
+    monkeypatch.setattr(first_seen, "VALUES_PER_SPACE", 2)
+    state = a_state(learn_days=0)
+    assert [state.join(a_match(second, "noisy", value=value)) is not None for second, value in enumerate("abc")] == [True, True, False]
+    assert state.join(a_match(4, "quiet", value="a"))
+    assert state.unlearned == 1

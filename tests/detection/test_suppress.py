@@ -35,3 +35,9 @@ def test_a_snapshot_carries_the_silence_over_a_restart():
     after.restore(before.snapshot())
     assert not after.allows(a_match(59))
     assert after.allows(a_match(60))
+
+
+def test_matches_without_the_key_do_not_silence_each_other():
+    state = SuppressState(Suppress((), 60 * SECOND))
+    assert state.allows(a_match(0, None))
+    assert state.allows(a_match(1, None))
