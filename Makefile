@@ -12,6 +12,7 @@ SOURCES := policies/watchkeeper_detection operator/watchkeeper_operator cli/watc
 CORPUS ?= ../shared/corpus
 SCORE ?= ../shared/tools/score.py
 FUZZ_INPUTS ?= 1000000
+BENCH_MIB ?= 2048
 
 .PHONY: help install run test check format bench fuzz score crds docs conformance lock clean
 
@@ -60,9 +61,8 @@ docs: $(INSTALLED) ## write docs/fields.md from the vocabulary
 score: $(INSTALLED) ## judge a labelled corpus: recall and noise (CORPUS=folder, SCORE=script)
 	$(BIN)/python $(SCORE) $(CORPUS) --only k8s-audit,aks-audit,cloudtrail,vpcflow --command '$(BIN)/watchkeeper judge --source {source} {file} --output json'
 
-bench: $(INSTALLED) ## events per second against plain JSON decoding; cost by number of rules; prints ratios
-	$(BIN)/python -m tests.bench.throughput
-	$(BIN)/python -m tests.bench.scaling
+bench: $(INSTALLED) ## throughput against plain JSON decoding, cost by number of rules, memory, processes (BENCH_MIB=size)
+	$(BIN)/python -m tests.bench --mib $(BENCH_MIB)
 
 fuzz: $(INSTALLED) ## hostile input for readers, conditions and policies (FUZZ_INPUTS=number)
 	$(BIN)/python -m tests.fuzz --inputs $(FUZZ_INPUTS)

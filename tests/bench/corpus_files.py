@@ -10,12 +10,14 @@ from pathlib import Path
 CORPUS = Path(__file__).resolve().parents[3] / "shared" / "corpus"
 
 
-def corpus_events(log: str) -> list[bytes]:
-    """The raw events of one log type, each as one line of JSON without its end."""
+def corpus_events(log: str, *, ordinary: bool = False) -> list[bytes]:
+    """The raw events of one log type, each as one line of JSON without its end; `ordinary`: only those that nobody labelled."""
     path = next(path for path in (CORPUS / f"{log}.jsonl.gz", CORPUS / f"{log}.jsonl") if path.exists())
     opened = gzip.open if path.suffix == ".gz" else open
     with opened(path, "rt", encoding="utf-8") as file:
-        return [json.dumps(json.loads(line)["event"], ensure_ascii=False, separators=(",", ":")).encode() for line in file]
+        samples = [json.loads(line) for line in file]
+    chosen = [sample["event"] for sample in samples if not ordinary or sample["label"] == "background"]
+    return [json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode() for event in chosen]
 
 
 def write_lines(path: Path, events: list[bytes], count: int) -> None:
