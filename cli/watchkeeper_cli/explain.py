@@ -25,8 +25,15 @@ WHO = {  # by the first word of the kind: who an exception names, to be filled i
 }
 
 
+def policies_beginning(incomplete: str) -> list[str]:
+    """For shell completion: shipped policies, whose files have their names."""
+    from watchkeeper_cli.policy_set import library
+
+    return sorted(path.stem for path in library().glob("*/*.yaml") if path.stem.startswith(incomplete) and path.parent.name != "lists")
+
+
 def explain(
-    policy: Annotated[str, typer.Argument(metavar="POLICY[/RULE]", help="Name of a policy, or of one of its rules.")],
+    policy: Annotated[str, typer.Argument(metavar="POLICY[/RULE]", help="Name of a policy, or of one of its rules.", autocompletion=policies_beginning)],
     event: Annotated[str | None, typer.Option(help="Judge this record: a file and its line (or record) number.", metavar="FILE:LINE")] = None,
     exception: Annotated[bool, typer.Option("--except", help="Print a PolicyException for it, ready to be completed and applied.")] = False,
     policies: Annotated[list[Path] | None, typer.Option(help="Policies beside the library; may be given again.", metavar="DIR")] = None,

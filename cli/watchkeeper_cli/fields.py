@@ -10,8 +10,18 @@ if TYPE_CHECKING:
     from watchkeeper_detection.fields import Field
 
 
+def kinds_beginning(incomplete: str) -> list[str]:
+    """For shell completion."""
+    from watchkeeper_detection.fields import kinds
+
+    return [name for name in sorted(kinds()) if name.startswith(incomplete)]
+
+
 def fields(
-    kind: Annotated[str | None, typer.Argument(help="Kind of event, such as audit.request; without one, the kinds are listed.", metavar="[KIND]")] = None,
+    kind: Annotated[
+        str | None,
+        typer.Argument(help="Kind of event, such as audit.request; without one, the kinds are listed.", metavar="[KIND]", autocompletion=kinds_beginning),
+    ] = None,
 ) -> None:
     """List the kinds of events, or the fields that a rule on one kind may read.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from watchkeeper_cli.policy_set import PolicySet
     from watchkeeper_detection.lint import LintCase
+    from watchkeeper_detection.policy.errors import PolicyError
     from watchkeeper_detection.policy_loading import Document
 
 
@@ -45,7 +47,7 @@ def lint(
     checked = check_policies([*(shipped_for(tested) if paths else ()), *tested.documents])
     errors = [*tested.errors, *checked.errors]
     for error in errors:
-        print(shown(str(error)))
+        print(shown(error_line(error)))
     levels = Counter({"error": len(errors)})
     for found in lint_library(Library(tested.documents, checked, cases_of(tested.documents))):
         levels[found.level] += 1
@@ -55,6 +57,12 @@ def lint(
     print(f"{plural(levels['error'], 'error')}, {plural(levels['warning'], 'warning')}, {plural(levels['note'], 'note')}{hidden}")
     if levels["error"]:
         raise typer.Exit(FAILED)
+
+
+def error_line(error: PolicyError) -> str:
+    """The error with its place in front, as editors and other linters have it, and as the findings have."""
+    place = f"{error.file}{f':{error.line}' if error.line is not None else ''}: " if error.file else ""
+    return f"{place}error: {replace(error, file='', line=None)}"
 
 
 def shipped_for(tested: PolicySet) -> list[Document]:

@@ -144,6 +144,7 @@ def test_lint_knows_the_shipped_policies_that_an_exception_is_for(tmp_path):
     exception.write_text(text.replace("policy: vpc-mining-pool", "policy: vpc-minning-pool"))
     done = watchkeeper("lint", exception)
     assert done.returncode == 1
+    assert done.stdout.startswith(f"{exception}:5: error: ")
     assert "did you mean vpc-mining-pool?" in done.stdout
 
 
@@ -152,6 +153,14 @@ def test_explain_says_when_there_is_no_such_event(tmp_path):
     log.write_text(json.dumps(an_audit_event()) + "\n")
     assert watchkeeper("explain", "vpc-mining-pool", "--event", f"{log}:9").returncode == 3
     assert watchkeeper("explain", "vpc-mining-pool", "--event", f"{tmp_path}/missing:1").returncode == 3
+
+
+def test_a_shell_completes_policies_and_kinds(monkeypatch):
+    monkeypatch.setenv("_WATCHKEEPER_COMPLETE", "complete_bash")
+    for words, word in (("watchkeeper explain vpc-min", "vpc-mining-pool"), ("watchkeeper fields audit", "audit.request")):
+        monkeypatch.setenv("COMP_WORDS", words)
+        monkeypatch.setenv("COMP_CWORD", "2")
+        assert watchkeeper().stdout.split() == [word]
 
 
 def test_the_version_is_told():
