@@ -240,6 +240,12 @@ def test_a_line_that_no_reader_takes_is_counted_named_and_written_to_rejects(jud
     assert "rejected: 1 record" in done.stderr
 
 
+@pytest.mark.parametrize("content", [b"", b"not a log\n"])
+def test_a_file_without_events_is_not_passed_over_as_clean(judge, tmp_path, content):
+    assert "nothing was judged" in judge(write(tmp_path / "audit.log", content)).stderr
+    assert "nothing was judged" not in judge(write(tmp_path / "audit.log", content + lines_of(an_audit_event(verb="list")))).stderr
+
+
 def test_reasons_that_differ_by_a_number_are_one_line_of_the_summary(judge, tmp_path):
     log = write(tmp_path / "audit.log", lines_of(an_audit_event()) + b"\xffbad\nb\xffad\nba\xffd\n")
     assert "rejected: 3 records: not UTF-8 at its byte 0 (first" in judge(log).stderr

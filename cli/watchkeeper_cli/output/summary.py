@@ -55,6 +55,8 @@ def summary_lines(tally: Tally, counts: Counts, blind: list[str], notes: list[st
         f"{plural(sum(tally.detections.values()), 'detection')}{f' ({by_severity})' if by_severity else ''}."
     )
     lines = [read]
+    if tally.events == tally.rejected.total() and not tally.interrupted:
+        lines.append("nothing was judged: that there are no detections says nothing about these logs")
     if tally.outside:
         lines.append(f"not judged: {plural(tally.outside, 'event')} outside --since and --until")
     lines += [f"unreadable: {shown(one.path)}: {shown(one.reason)}" for one in tally.unreadable[:SHOWN]]
