@@ -44,7 +44,7 @@ def lint(
     from watchkeeper_detection.lint import Library, lint_library
 
     tested = load_set(read_files(paths or [library()]))
-    checked = check_policies([*(shipped_for(tested) if paths else ()), *tested.documents])
+    checked = check_policies([*(shipped_for(tested) if paths else ()), *tested.documents, *tested.salvaged])
     errors = [*tested.errors, *checked.errors]
     for error in errors:
         print(shown(error_line(error)))

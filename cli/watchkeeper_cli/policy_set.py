@@ -28,6 +28,7 @@ class PolicySet:
 
     documents: list[Document] = field(default_factory=list)
     errors: list[PolicyError] = field(default_factory=list)
+    salvaged: list[Document] = field(default_factory=list)
 
 
 def library() -> Path:
@@ -58,13 +59,14 @@ def roots_of(folders: Sequence[Path], *, with_library: bool) -> list[Path]:
 
 def load_set(files: Iterable[tuple[str, bytes]]) -> PolicySet:
     """The objects of the files, in their order."""
-    from watchkeeper_detection.policy_loading import load_policies
+    from watchkeeper_detection.policy_loading import load_policies, salvage
 
     found = PolicySet()
     for name, content in files:
         loaded = load_policies(content, name)
         found.documents += loaded.documents
         found.errors += loaded.errors
+        found.salvaged += salvage(content, name) if loaded.errors else []
     return found
 
 
@@ -77,7 +79,7 @@ def program_of(folders: Sequence[Path], *, with_library: bool) -> Program:
         from watchkeeper_detection.checking import check_policies
 
         loaded = load_set(files)
-        checked = check_policies(loaded.documents)
+        checked = check_policies([*loaded.documents, *loaded.salvaged])
         refuse([*loaded.errors, *checked.errors])
         program = checked.program
         cache.store(key, program)

@@ -39,7 +39,7 @@ def run_policies(
 
     tested = load_set(read_files(paths or [library()]))
     shipped = load_set(read_files([library() / "lists"])) if paths else PolicySet()
-    checked = check_policies([*shipped.documents, *tested.documents])
+    checked = check_policies([*shipped.documents, *tested.documents, *tested.salvaged])
     refuse([*tested.errors, *checked.errors])
     ran, failures, without = run_cases(tested, checked.program)
     for failure in failures:

@@ -81,7 +81,11 @@ class _Pen:
 
 
 def check_policies(documents: Iterable[Document]) -> CheckedPolicies:
-    """The program of all enabled rules that are right. A rule with an error is left out; the others are not held up by it."""
+    """The program of all enabled rules that are right. A rule with an error is left out; the others are not held up by it.
+
+    What was salvaged of a policy with errors is checked like the rest and left out too.
+    """
+    not_whole: set[Named] = set()
     policies: dict[Named, tuple[RuntimePolicy, Place]] = {}
     exceptions: list[tuple[PolicyException, Place]] = []
     lists = Lists()
@@ -95,7 +99,9 @@ def check_policies(documents: Iterable[Document]) -> CheckedPolicies:
                         document.place.error(("metadata", "name"), f"policy {policy.name} is also in {policies[key][1].file}", "give one of them another name")
                     )
                 policies[key] = (policy, document.place)
-            case PolicyException() as exception:
+                if not document.whole:
+                    not_whole.add(key)
+            case PolicyException() as exception if document.whole:
                 exceptions.append((exception, document.place))
             case PolicyList() as listed:
                 lists.add(listed)
@@ -108,13 +114,20 @@ def check_policies(documents: Iterable[Document]) -> CheckedPolicies:
         errors += _check_respond(policy, place, lists.seen_from(policy.namespace))
         for number, rule in enumerate(policy.spec.rules):
             mine = [(one, where) for one, where in exceptions if counts(one, policy, rule)]
-            pen = _Pen(place, ("spec", "rules", number), lists.seen_from(policy.namespace), [])
+            pen = _Pen(place, ("spec", "rules", _position(place, rule.name, number)), lists.seen_from(policy.namespace), [])
             checked = _check_rule(policy, rule, mine, pen, lists)
             conditions[f"{policy.name}/{rule.name}"] = tuple(pen.checked)
             errors += pen.errors
-            if checked is not None and not pen.errors:
+            if checked is not None and not pen.errors and (policy.namespace, policy.name) not in not_whole:
                 rules.append(msgspec.structs.replace(checked, revision=revision))
     return CheckedPolicies(made.Program(rules=tuple(rules), lists=lists.values), tuple(errors), conditions)
+
+
+def _position(place: Place, name: str, number: int) -> int:
+    """Where the rule stands in the text; in a salvaged policy rules before it may be gone."""
+    rules = place.written["spec"]["rules"]
+    named = [position for position, written in enumerate(rules) if isinstance(written, dict) and written.get("name") == name]
+    return named[0] if named else number
 
 
 def _check_respond(policy: RuntimePolicy, place: Place, lists: frozenset[str]) -> list[PolicyError]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from pydantic import ValidationError
 
@@ -17,6 +17,7 @@ from watchkeeper_detection.policy.model import API_VERSION
 from watchkeeper_detection.policy.policy_exception import PolicyException
 from watchkeeper_detection.policy.policy_list import PolicyList
 from watchkeeper_detection.policy.runtime_policy import RuntimePolicy
+from watchkeeper_detection.policy.salvage import salvaged
 from watchkeeper_detection.policy.shapes import shown
 from watchkeeper_detection.yaml_text import Fault, Steps, TextError, Written, YamlReader, read_json, text_of
 
@@ -65,10 +66,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One object that was read without errors, and where it was written."""
+    """One object, and where it was written. Not `whole`: it had errors, and these parts of it had none."""
 
     object: PolicyObject
     place: Place
+    whole: bool = True
 
 
 class Loaded(NamedTuple):
@@ -91,6 +93,27 @@ def load_policies(source: str | bytes, file: str) -> Loaded:
     except TextError as refused:
         loaded.errors.append(PolicyError("", "", "", refused.reason, None, file, refused.line))
     return loaded
+
+
+def salvage(source: str | bytes, file: str) -> list[Document]:
+    """Of the objects that `load_policies` leaves out, what can still be checked, so that a user hears of all errors at once.
+
+    Never to be put in force.
+    """
+    found: list[Document] = []
+    try:
+        text = text_of(source)
+        for written in [read_json(text)] if file.endswith(".json") else _yaml_documents(text):
+            for place, faults in _objects(written, file):
+                kind = place.written.get("kind") if isinstance(place.written, dict) else None
+                model = KINDS.get(kind) if isinstance(kind, str) else None
+                if model is None or (not faults and not any(_read_object(place, faults, []))):
+                    continue
+                if (rest := salvaged(model, place.written)) is not None:
+                    found.append(Document(cast("PolicyObject", rest), place, whole=False))
+    except TextError:  # `load_policies` has said so
+        pass
+    return found
 
 
 def _leave_room(errors: list[PolicyError]) -> None:

@@ -91,7 +91,8 @@ def dangling(policies: Mapping[Named, tuple[RuntimePolicy, Place]], exceptions: 
             if name not in names
         ]
         if (
-            exception.spec.when is not None
+            exception.namespace != ROOT_NAMESPACE
+            and exception.spec.when is not None
             and exception.spec.until is not None
             and not any(counts(exception, one, rule) for one in asked for rule in one.spec.rules)
         ):

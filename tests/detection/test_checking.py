@@ -1,7 +1,9 @@
 import pytest
 from tests.support.events import a_policy, a_program, an_event, errors_of
 
+from watchkeeper_detection.checking import check_policies
 from watchkeeper_detection.engine import Engine
+from watchkeeper_detection.policy_loading import load_policies, salvage
 from watchkeeper_detection.program import decode, encode
 
 RULE = """
@@ -69,9 +71,6 @@ def test_all_errors_of_all_policies_are_told_at_once():
 
 
 def test_a_wrong_rule_does_not_hold_up_the_others():
-    from watchkeeper_detection.checking import check_policies
-    from watchkeeper_detection.policy_loading import load_policies
-
     text = a_policy(RULE + RULE.replace("deleted\n", "wrong\n").replace("audit.verb", "audit.verbs"))
     checked = check_policies(load_policies(text, "test.yaml").documents)
     assert [rule.rule for rule in checked.program.rules] == ["deleted"]
@@ -198,10 +197,30 @@ def test_an_exception_of_a_namespace_covers_its_own_workloads_only():
     ],
 )
 def test_what_an_exception_of_a_namespace_may_not_do_has_no_effect(sentence, rule, spec, expected):
-    from watchkeeper_detection.checking import check_policies
-    from watchkeeper_detection.policy_loading import load_policies
-
     checked = check_policies([one for text in (a_policy(rule), an_exception(spec)) for one in load_policies(text, "test.yaml").documents])
     (error,) = checked.errors
     assert expected in str(error), sentence
     assert fires(checked.program, kind="audit.request", audit_verb="delete", target_namespace="shop") == ["deleted"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        RULE.replace("P3", "P9"),
+        RULE.replace('  message: "{identity.id} deleted {audit.objectRef.name}"\n', "  mesage: hello\n"),
+        RULE + "- name: nothing-else\n  severity: P3\n",
+        "- 7\n" + RULE,
+    ],
+)
+def test_a_wrong_shape_does_not_hide_a_wrong_condition(wrong):
+    errors = errors_of(a_policy(wrong.replace("audit.verb", "audit.verbs")))
+    assert any("audit.verbs" in error and "spec.rules[deleted].when" in error for error in errors), errors
+    assert any("audit.verbs" not in error for error in errors), errors
+
+
+def test_what_is_left_of_a_policy_with_errors_is_never_in_force():
+    text = a_policy(RULE + "- name: nothing-else\n  severity: P3\n")
+    assert load_policies(text, "test.yaml").documents == []
+    (rest,) = salvage(text, "test.yaml")
+    assert check_policies([rest]).program.rules == ()
+    assert check_policies([rest]).errors == ()

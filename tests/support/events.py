@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from watchkeeper_detection.checking import check_policies
 from watchkeeper_detection.event import Event
 from watchkeeper_detection.logs.provider import common_fills
-from watchkeeper_detection.policy_loading import load_policies
+from watchkeeper_detection.policy_loading import load_policies, salvage
 from watchkeeper_detection.record_types import record_type
 
 if TYPE_CHECKING:
@@ -66,6 +66,6 @@ def errors_of(*texts: str) -> list[str]:
     documents, errors = [], []
     for text in texts:
         loaded = load_policies(text, "test.yaml")
-        documents += loaded.documents
+        documents += [*loaded.documents, *salvage(text, "test.yaml")]
         errors += loaded.errors
     return [str(error) for error in (*errors, *check_policies(documents).errors)]
