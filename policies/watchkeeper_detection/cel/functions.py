@@ -87,13 +87,13 @@ def _element(values: Any, index: Any) -> Any:
 
 
 def field_of(value: Any, name: str) -> Any:
-    """`value.name`, which only maps have; absent and failed values are given back."""
+    """`value.name`. What is no map has no such member: where one record holds an object, another may hold text (`"Principal": "*"`)."""
     if value.__class__ is dict:
         found = value.get(name)
         return ABSENT if found is None else found
     if isinstance(value, Map):
         return value.get(name)
-    return value if value.__class__ in NO_VALUE else Failure("no such overload")
+    return value if value.__class__ is Failure else ABSENT
 
 
 def has_field(value: Any, name: str) -> object:
@@ -106,7 +106,7 @@ def has_field(value: Any, name: str) -> object:
         return value.get(name) is not None
     if isinstance(value, Map):
         return name in value
-    return Failure("no such overload")
+    return False
 
 
 def size(value: Any) -> object:

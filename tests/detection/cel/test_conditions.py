@@ -30,6 +30,7 @@ RECORD = {
 }
 
 HOLDS = {
+    "what is no object has no members": '!has(audit.requestObject.text.below) && audit.requestObject.list.exists(each, !has(each.below) && get(each.below, "none") == "none")',
     "equality of a field": 'audit.verb == "create"',
     "membership in a literal list": 'audit.verb in ["get", "create"]',
     "membership in a named list, whatever the case": "iin(audit.user.username, lists.names)",
