@@ -8,8 +8,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from watchkeeper_detection.cel.functions import opened
 from watchkeeper_detection.event import Filled
+from watchkeeper_detection.record_types import NO_RAW
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,19 +83,55 @@ def _with_lists(tree: Any) -> Any:
     return list(below.values()) if below and all(key.isdecimal() for key in below) else below
 
 
-def _object(view: KubernetesObject) -> Any:
-    audit = view.audit
-    after = opened(audit, "responseObject")
+class Parts(msgspec.Struct, rename={"type_url": "@type"}, gc=False):
+    """What the derived fields below read of an object; metadata and status are most of its bytes, and are not decoded for them."""
+
+    kind: Any = None
+    type_url: Any = None
+    spec: Any = None
+    template: Any = None
+    rules: Any = None
+    subjects: Any = None
+
+
+_decode_parts = msgspec.json.Decoder(Parts).decode
+
+
+def _parts_of(audit: Any, attribute: str) -> Any:
+    """A body's parts as an object; the whole body where it is decoded already, or is no object."""
+    body = getattr(audit, attribute)
+    if body.__class__ is not msgspec.Raw or body is NO_RAW:
+        return opened(audit, attribute)
+    try:
+        parts = _decode_parts(body)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):  # a list, null, or what only the reader of whole bodies takes
+        return opened(audit, attribute)
+    found = {"kind": parts.kind, "spec": parts.spec, "template": parts.template, "rules": parts.rules, "subjects": parts.subjects}
+    if parts.type_url is not None:
+        found["@type"] = parts.type_url
+    return found
+
+
+def _chosen(audit: Any, body: Callable[[Any, str], Any]) -> Any:
+    after = body(audit, "responseObject")
     if isinstance(after, dict) and after.get("kind") != "Status" and not str(after.get("@type", "")).endswith(".Status"):
         return after
-    sent = opened(audit, "requestObject")
+    sent = body(audit, "requestObject")
     if isinstance(sent, list):
         return patched(sent)
     return sent if isinstance(sent, dict) else None
 
 
+def _object(view: KubernetesObject) -> Any:
+    return _chosen(view.audit, opened)
+
+
+def _parts(view: KubernetesObject) -> Any:
+    return view.__dict__["object"] if "object" in view.__dict__ else _chosen(view.audit, _parts_of)
+
+
 def _pod_spec(view: KubernetesObject) -> Any:
-    whole = view.object
+    whole = view.parts
     for keys in POD_TEMPLATES:
         spec = at(whole, *keys)
         if isinstance(spec, dict):
@@ -116,7 +155,7 @@ def _images(view: KubernetesObject) -> list[str] | None:
 
 def _members(key: str, names: frozenset[str]) -> Callable[[KubernetesObject], Any]:
     def read(view: KubernetesObject) -> list[dict[str, Any]] | None:
-        whole = view.object
+        whole = view.parts
         if not isinstance(whole, dict) or (whole.get("kind") not in names and view.audit.objectRef.resource not in names):
             return None
         found = whole.get(key)
@@ -164,6 +203,7 @@ class KubernetesObject:
         self.audit = audit
 
     object = Filled("object", _object)
+    parts = Filled("parts", _parts)
     pod_spec = Filled("pod_spec", _pod_spec)
     containers = Filled("containers", _containers)
     images = Filled("images", _images)
