@@ -94,14 +94,11 @@ class Counts(msgspec.Struct, tag=True):
         self.levels = self.levels | other.levels
 
 
-def _as_of_the_file(events: Iterator[Event], part: Part, started: frozenset[str]) -> Iterator[Event]:
-    """The events as if the file had been read from its beginning: numbers, offsets, and requests judged before."""
+def _without_repeats(events: Iterator[Event], started: frozenset[str]) -> Iterator[Event]:
+    """The events but the ends of requests that an earlier part judged when they started."""
     for event in events:
-        if event.kind == "audit.request" and event.audit.stage == "ResponseComplete" and event.audit.auditID in started:
-            continue
-        event.number += part.number - 1
-        event.offset += part.start
-        yield event
+        if event.kind != "audit.request" or event.audit.stage != "ResponseComplete" or event.audit.auditID not in started:
+            yield event
 
 
 class PartJudge:
@@ -119,11 +116,11 @@ class PartJudge:
         self._reads = {root: frozenset(paths) for root, paths in reads.items()}
 
     def judge(self, part: Part) -> Iterator[Batch | Unreadable]:
-        reader = StreamReader(part.path, source=self._setup.source, reads=self._reads)
+        reader = StreamReader(part.path, source=self._setup.source, reads=self._reads, number=part.number, offset=part.start)
         started = frozenset(part.started)
 
         def whole(events: Iterator[Event]) -> Iterator[Event]:
-            return _as_of_the_file(events, part, started) if part.start else events
+            return _without_repeats(events, started) if started else events
 
         try:
             for chunk in files.chunks(part.path, start=part.start, end=part.end):

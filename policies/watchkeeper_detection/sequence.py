@@ -20,13 +20,10 @@ PARTIALS_PER_KEY = 32  # of one key and as many steps met, the latest are kept
 
 
 class Partial(msgspec.Struct):
-    """A sequence under way: the steps met so far, by number."""
+    """A sequence under way: the steps met so far, by number, and the time of the earliest, nanoseconds."""
 
     matches: dict[int, Match]
-
-    @property
-    def since(self) -> int:
-        return min(match.observed_at for match in self.matches.values())
+    since: int
 
 
 def _matches_in(partials: list[Partial]) -> int:
@@ -69,6 +66,8 @@ class SequenceState:
     def _completed(self, partials: list[Partial], match: Match) -> Fired | None:
         """The first sequence under way that this match completes."""
         steps = range(len(self.sequence.steps))
+        if self.sequence.ordered and match.step != steps[-1]:
+            return None
         for partial in partials:
             if len(partial.matches) == len(steps) - 1 and self._awaits(partial, match):
                 met = {**partial.matches, match.step: match}
@@ -79,13 +78,14 @@ class SequenceState:
     def _begun(self, partials: list[Partial], match: Match) -> list[Partial]:
         """What is under way with this match. The sequences that it goes on with stay: a later match may fit the next step better."""
         begun: list[Partial] = []
-        for partial in reversed(partials):  # of those that differ in nothing but their events, the one that has longest to live
+        goes_on = match.step > 0 or not self.sequence.ordered
+        for partial in reversed(partials) if goes_on else ():  # of those that differ in nothing but their events, the one that has longest to live
             if len(partial.matches) < len(self.sequence.steps) - 1 and self._awaits(partial, match):
                 met = {**partial.matches, match.step: match}
                 if (not self.sequence.ordered or self._holds(met, match.step)) and not any(_alike(met, other.matches) for other in begun):
-                    begun.append(Partial(met))
+                    begun.append(Partial(met, min(partial.since, match.observed_at)))
         if match.step == 0 or not self.sequence.ordered:
-            begun.append(Partial({match.step: match}))
+            begun.append(Partial({match.step: match}, match.observed_at))
         return begun
 
     def _bounded(self, partials: list[Partial]) -> list[Partial]:

@@ -51,14 +51,15 @@ CLOSING_BRACKET, CLOSING_BRACE = ord("]"), ord("}")
 class Splitter:
     """One stream's bytes in, its records out. `decoder` is that of a list of the records expected; the reader sets it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, number: int = 0, offset: int = 0) -> None:
+        """`number`, `offset`: lines and bytes of the stream before the first chunk."""
         self.decoder: msgspec.json.Decoder[list[Any]] | None = None
         self._parts: list[bytes] = []
         self._waiting = 0  # bytes in parts
         self._buffer = b""
-        self._base = 0  # offset of buffer[0] in the stream
+        self._base = offset  # offset of buffer[0] in the stream
         self._at = 0  # what stands before it is done with
-        self._number = 0  # last one given out
+        self._number = number  # last one given out
         self._state: Callable[[bool], Iterator[Split]] = self._begin
         self._after_skip: Callable[[bool], Iterator[Split]] = self._begin
         self._document_start = -1  # of a document whose bytes must be kept: it may be a record itself

@@ -37,12 +37,13 @@ class StreamReader:
     stream  name of the file or object, as events give it
     source  log type, where the user said so: records that nobody recognises are tried as that. Raises ValueError
     reads   what the rules read; None: everything
+    number  of the first line, and `offset` of the first byte, where the stream is read from its middle
     """
 
-    def __init__(self, stream: str, *, source: str | None, reads: Reads) -> None:
+    def __init__(self, stream: str, *, source: str | None, reads: Reads, number: int = 1, offset: int = 0) -> None:
         self._stream = stream = stream.encode("utf-8", "replace").decode()  # a file name may be no text at all
         self._reads = reads
-        self._splitter = Splitter()
+        self._splitter = Splitter(number=number - 1, offset=offset)
         self._records = RecordReader(stream, provider_named(source) if source is not None else None, reads, self._expect)
         self._head: bytes | None = b""
         self._parquet: list[bytes] | None = None
