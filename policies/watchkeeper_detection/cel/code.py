@@ -70,6 +70,10 @@ def list_of(*elements: ast.expr) -> ast.expr:
     return ast.List(list(elements), ast.Load(), **_AT)
 
 
+def tuple_of(*elements: ast.expr) -> ast.expr:
+    return ast.Tuple(list(elements), ast.Load(), **_AT)
+
+
 def function_of(parameters: Sequence[str], body: ast.expr) -> ast.expr:
     """`lambda parameters: body`."""
     return ast.Lambda(_arguments(parameters), body, **_AT)
