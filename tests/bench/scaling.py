@@ -50,8 +50,15 @@ PATTERNS = {
 }
 
 
+def another(value: object, number: int) -> object:
+    """Another constant of the type: a text or whole number that no event of the log has."""
+    if isinstance(value, str):
+        return f"{value}-{number}"
+    return value + 100_000 * (number + 1) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 def varied(node: Node, number: int) -> Node:
-    """The tree with each text that it compares to made another text."""
+    """The tree with each text and number that it compares to made another one."""
     if isinstance(node, Constant):
         return node
 
@@ -59,7 +66,7 @@ def varied(node: Node, number: int) -> Node:
         if isinstance(value, ListName):
             return msgspec.structs.replace(value, name=f"{value.name}_{number}")
         if isinstance(value, Constant):
-            return msgspec.structs.replace(value, value=f"{value.value}-{number}") if tested and isinstance(value.value, str) else value
+            return msgspec.structs.replace(value, value=another(value.value, number)) if tested else value
         if isinstance(value, msgspec.Struct):
             return rebuilt(value, tested=tested or (isinstance(value, Call) and value.function in TESTS))
         if isinstance(value, tuple):
