@@ -54,12 +54,13 @@ class Branch(Generic[R]):
 class Probe(Generic[R]):
     """Reads one field; `table.get(value)` is the branch that its value leads to, or None."""
 
-    __slots__ = ("path", "read", "table")
+    __slots__ = ("get", "path", "read", "table")
 
     def __init__(self, path: str, table: Equalities[R] | Patterns[R]) -> None:
         self.path = path
         self.read = getter(path)
         self.table = table
+        self.get: Callable[[Any], Branch[R] | None] = table.get
 
 
 class Index(Generic[R]):
@@ -114,15 +115,20 @@ class Index(Generic[R]):
         return found
 
     @staticmethod
-    def _probed(found: tuple[tuple[R, ...], tuple[Probe[R], ...]], event: Event) -> list[R]:
-        rules = list(found[0])
-        probes = list(found[1])
+    def _probed(found: tuple[tuple[R, ...], tuple[Probe[R], ...]], event: Event) -> Sequence[R]:
+        rules, probes = found
         for probe in probes:
-            branch = probe.table.get(probe.read(event))
+            if probe.get(probe.read(event)) is not None:
+                break
+        else:  # as nearly always: nothing to add, so nothing to copy
+            return rules
+        more, walked = list(rules), list(probes)
+        for probe in walked:  # grows while it is walked
+            branch = probe.get(probe.read(event))
             if branch is not None:
-                rules += branch.rules
-                probes += branch.probes
-        return rules
+                more += branch.rules
+                walked += branch.probes
+        return more
 
 
 class Equalities(dict[Any, "Branch[R]"], Generic[R]):

@@ -7,6 +7,7 @@ absent field (None) makes both rails false. Only what needs more goes through va
 from __future__ import annotations
 
 import ast
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -64,7 +65,7 @@ _CONVERTED: dict[str, Callable[..., Any]] = {
 }
 
 
-class Rails(Fast):
+class Rails(Fast, ABC):
     """Compiles one tree. Subclasses say how a field is read."""
 
     subject: str
@@ -115,23 +116,23 @@ class Rails(Fast):
 
     # how a field is read
 
+    @abstractmethod
     def plain_field(self, node: Field) -> ast.expr:
         """Python expression for a closed field or captured scalar: its plain value, None when absent."""
-        raise NotImplementedError
 
+    @abstractmethod
     def opened_field(self, node: Field) -> ast.expr:
         """Python expression for a field that is open or has words: its value, or ABSENT."""
-        raise NotImplementedError
 
     def loose_field(self, node: Field) -> ast.expr:
         """The same, or None in place of ABSENT."""
         return self.opened_field(node)
 
-    def is_plain(self, node: Field) -> bool:
-        raise NotImplementedError
+    @abstractmethod
+    def is_plain(self, node: Field) -> bool: ...
 
-    def variable(self, node: Variable) -> ast.expr:
-        raise NotImplementedError
+    @abstractmethod
+    def variable(self, node: Variable) -> ast.expr: ...
 
     # rails
 
