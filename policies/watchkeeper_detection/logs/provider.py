@@ -34,6 +34,19 @@ class RecordPlace(NamedTuple):
     offset: int
 
 
+class RunEvent(Event):
+    """An event that came in a run of records: its offset is looked up when somebody asks (`fills` has `offset: offset_in_run`)."""
+
+    run: Any
+
+    new = staticmethod(object.__new__)  # half the time of a constructor written in Python
+
+
+def offset_in_run(event: Event) -> int:
+    offset: int = event.run.offset_of(event.number)
+    return offset
+
+
 class TypedPath:
     """Decodes a hot format's records straight into the object of its root.
 
