@@ -122,7 +122,7 @@ class Joiner:
                 elif state.core.blind:
                     reasons[state.rule.name] = f"first-seen store is full: {state.core.unlearned} matches were not judged"
             elif state.core and state.core.evicted:
-                reasons[state.rule.name] = f"state is full: {state.core.evicted} keys were evicted"
+                reasons[state.rule.name] = f"state is full: {state.core.given_up()}"
             elif isinstance(state.core, SequenceState) and state.core.untimed:
                 reasons[state.rule.name] = "some events say no time: they have no place in a sequence"
         return reasons

@@ -129,6 +129,12 @@ class SequenceState:
     def evicted(self) -> int:
         return self.partials.evicted + self.crowded
 
+    def given_up(self) -> str:
+        """What was given up for lack of room, in words."""
+        crowded = f"{self.crowded} started sequences gave way to later ones of the same key"
+        evicted = f"{self.partials.evicted} keys were evicted"
+        return " and ".join(words for words, count in ((crowded, self.crowded), (evicted, self.partials.evicted)) if count)
+
     def snapshot(self) -> Any:
         return list(self.partials)
 

@@ -77,6 +77,10 @@ class ThresholdState:
     def evicted(self) -> int:
         return self.windows.evicted
 
+    def given_up(self) -> str:
+        """What was given up for lack of room, in words."""
+        return f"{self.windows.evicted} keys were evicted"
+
     def snapshot(self) -> Any:
         return list(self.windows)
 
