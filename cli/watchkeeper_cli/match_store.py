@@ -36,7 +36,7 @@ class MatchStore:
 
     def _spill(self) -> None:
         """Write what is held as one sorted run; the file has no name and vanishes with the process."""
-        import tempfile  # 20 ms that short runs need not pay
+        import tempfile  # 10 ms that short runs need not pay
 
         self._matches.sort(key=Match.order)
         run = tempfile.TemporaryFile(prefix="watchkeeper-")  # noqa: SIM115 (open until read back by `in_order`)

@@ -60,7 +60,7 @@ def _whole_lines(file: FileIO, start: int, wanted: int) -> bytes:
 def started_requests(lines: bytes) -> Iterator[str]:
     """Audit ids of long requests that were judged when they started, so that a later part passes over their end."""
     at = -1
-    while (at := lines.find(STARTED, at + 1)) >= 0:  # four times as fast as a regular expression over everything
+    while (at := lines.find(STARTED, at + 1)) >= 0:  # a third of what a regular expression over everything takes
         begin = lines.rfind(b"\n", 0, at) + 1
         if not STAGE.search(lines, begin, at):
             continue

@@ -48,7 +48,8 @@ def judge(path: Path, jobs: int) -> tuple[float, list[float]]:
     begun, samples = time.perf_counter(), []
     with subprocess.Popen([COMMAND, "judge", "--jobs", str(jobs), path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
         while running.poll() is None:
-            samples.append(resident_mib(running.pid))
+            if resident := resident_mib(running.pid):  # nothing is left of a process that has just ended
+                samples.append(resident)
             time.sleep(0.5)
     if running.returncode:
         sys.exit(f"watchkeeper judge ended with {running.returncode}")

@@ -218,7 +218,7 @@ def _gunzipped(raw: Iterator[Chunk]) -> Iterator[Chunk]:
 
 def _unzstd(raw: Iterator[Chunk]) -> Iterator[Chunk]:
     """Content of one or more zstd frames."""
-    import zstandard  # noqa: PLC0415 (50 ms; only who reads zstd pays)
+    import zstandard  # noqa: PLC0415 (only who reads zstd pays)
 
     frame = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES).decompressobj()
     is_open = True
