@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from watchkeeper_detection.program import Sequence
 
 PARTIALS_PER_KEY = 32  # of one key and as many steps met, the latest are kept
+ALIKE = 8  # of those that differ in nothing but their events; more than one, for an event that is a step of one can't be the next step of it
 
 
 class Partial(msgspec.Struct):
@@ -55,7 +56,7 @@ class SequenceState:
         partials = [partial for partial in self.partials.take(match.keys) or [] if partial.since >= oldest]
         fired = self._completed(partials, match)
         if fired is None:
-            partials = self._bounded([*partials, *self._begun(partials, match)])
+            partials = self._bounded(self._with(partials, self._begun(partials, match)))
         else:  # an event counts once
             spent = {one.event_id for one in fired.matches}
             partials = [partial for partial in partials if spent.isdisjoint(one.event_id for one in partial.matches.values())]
@@ -87,6 +88,15 @@ class SequenceState:
         if match.step == 0 or not self.sequence.ordered:
             begun.append(Partial({match.step: match}, match.observed_at))
         return begun
+
+    @staticmethod
+    def _with(partials: list[Partial], begun: list[Partial]) -> list[Partial]:
+        """The oldest of many that are alike gives way: what it could become the others, which live longer, can become too."""
+        for new in begun:
+            alike = [partial for partial in partials if _alike(partial.matches, new.matches)]
+            if len(alike) >= ALIKE:
+                partials.remove(min(alike, key=lambda partial: partial.since))
+        return [*partials, *begun]
 
     def _bounded(self, partials: list[Partial]) -> list[Partial]:
         """The latest of each length: neither a flood of first steps nor one of second steps drives the others out."""

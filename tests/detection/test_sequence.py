@@ -63,7 +63,7 @@ def test_the_steps_captured_values_are_told_apart_by_name():
 def test_partial_sequences_of_one_key_are_bounded_and_the_loss_is_counted():
     state = a_sequence(within=1000)
     for second in range(1, 41):
-        state.join(a_match(second, step=0))
+        state.join(a_match(second, step=0, **{"audit.verb": str(second)}))
     assert state.crowded == 8
     assert state.evicted == 8
 
@@ -122,8 +122,18 @@ def test_a_flood_of_second_steps_leaves_the_first_waiting():
 
 def test_second_steps_that_keep_the_same_values_wait_as_one_for_each_match():
     state = a_sequence(("one", "two", "three"), within=1000)
-    for second in range(1, 11):
+    for second in range(1, 8):
         state.join(a_match(second, step=0))
     state.join(a_match(20, step=1))
     ((_, partials),) = state.partials
-    assert [len(partial.matches) for partial in partials] == [1] * 10 + [2]
+    assert [len(partial.matches) for partial in partials] == [1] * 7 + [2]
+
+
+def test_of_first_steps_that_keep_the_same_values_the_latest_few_wait_and_nothing_is_lost():
+    state = a_sequence(("one", "two"), within=1000)
+    for second in range(1, 100):
+        state.join(a_match(second, step=0))
+    ((_, partials),) = state.partials
+    assert [partial.since // SECOND for partial in partials] == list(range(92, 100))
+    assert state.crowded == 0
+    assert fires(state, [a_match(1090, step=1), a_match(1091, step=1)]) == [1090, 1091]
