@@ -8,13 +8,13 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$python; break; fi; done)
-SOURCES := policies/watchkeeper_detection operator/watchkeeper_operator cli/watchkeeper_cli
+SOURCES := policies/watchkeeper_detection sensor/watchkeeper_sensor operator/watchkeeper_operator cli/watchkeeper_cli
 CORPUS ?= ../shared/corpus
 SCORE ?= ../shared/tools/score.py
 FUZZ_INPUTS ?= 1000000
 BENCH_MIB ?= 2048
 
-.PHONY: help install run test check format bench fuzz score crds docs conformance lock clean
+.PHONY: help install bpf run test check format bench fuzz score crds docs conformance lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F '\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -37,7 +37,14 @@ $(INSTALLED): requirements.lock requirements-dev.lock pyproject.toml
 run: $(INSTALLED) ## judge the sample logs in samples/ with the shipped library
 	$(BIN)/watchkeeper judge samples
 
-test: $(INSTALLED) ## the quick tests: what a contributor runs all day
+bpf: ## build the sensor's programs (installs clang, libbpf and bpftool with apt where they are missing)
+	@missing=""; command -v clang >/dev/null || ls /usr/bin/clang-1[4-9] >/dev/null 2>&1 || missing="$$missing clang"; \
+	[ -e /usr/include/bpf/bpf_helpers.h ] || missing="$$missing libbpf-dev"; [ -x /usr/sbin/bpftool ] || command -v bpftool >/dev/null || missing="$$missing bpftool"; \
+	if [ -n "$$missing" ]; then echo "bpf: installing$$missing"; root=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+		$$root apt-get -qq update && DEBIAN_FRONTEND=noninteractive $$root apt-get -qq install -y --no-install-recommends $$missing >/dev/null; fi
+	@$(MAKE) --no-print-directory -C sensor/bpf
+
+test: $(INSTALLED) bpf ## the quick tests: what a contributor runs all day, with the sensor on this kernel
 	$(BIN)/pytest -n auto
 
 check: $(INSTALLED) ## formatting, lint, types, layers, and that generated files are current
@@ -45,6 +52,7 @@ check: $(INSTALLED) ## formatting, lint, types, layers, and that generated files
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(SOURCES)
 	$(BIN)/lint-imports
+	$(BIN)/clang-format --dry-run --Werror sensor/bpf/*.h sensor/bpf/*.c
 	$(BIN)/python -m watchkeeper_operator.resources.crd --check crds
 	$(BIN)/python -m watchkeeper_detection.fields_doc | cmp - docs/fields.md || { echo "docs/fields.md is not what the vocabulary says: run make docs" >&2; exit 1; }
 

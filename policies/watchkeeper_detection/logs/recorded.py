@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from watchkeeper_detection.event import Event
 from watchkeeper_detection.fields import attribute_name, kinds, nearest, roots_of
-from watchkeeper_detection.kernel_event import SOURCE, base_name, command_line, directory, fills, is_drift
+from watchkeeper_detection.logs.kernel_event import SOURCE, base_name, command_line, directory, fills, is_drift
 from watchkeeper_detection.logs.provider import Provider, RecordPlace, RecordRejected, event_id, time_ns
 from watchkeeper_detection.logs.records import build
 from watchkeeper_detection.record_types import record_type

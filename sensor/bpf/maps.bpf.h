@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+ * All maps that more than one program file uses. They are weak, so that the linker joins the files' copies into one.
+ */
+#pragma once
+
+#define PATH_KEY_BYTES 252 /* of a path that the kernel filters by; the trie's limit is 256 with the length */
+#define NAME_KEY_BYTES 64
+#define SYSCALLS       512
+
+/* Which records the loaded policies ask for. */
+enum wanted_flag {
+	WANTED = 1 << 0,
+	WANTED_BY_PATH = 1 << 1, /* only when path or name is among the tests */
+};
+
+struct kind_set {
+	u64 bits[3];
+};
+
+struct path_key {
+	u32 length; /* bits */
+	char path[PATH_KEY_BYTES];
+};
+
+struct name_key {
+	char name[NAME_KEY_BYTES];
+};
+
+struct call {
+	u64 arguments[6];
+	s64 result;
+	s32 number; /* as 64-bit callers use it */
+	u32 compat;
+};
+
+struct bucket {
+	u64 updated; /* nanoseconds */
+	s64 tokens;  /* thousandths */
+};
+
+struct bucket_key {
+	u64 cgroup;
+	u64 kind;
+};
+
+/* Exec, fork, exit, containers and enforcement. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 22);
+} lifecycle SEC(".maps") __weak;
+
+/* Everything else. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 23);
+} activity SEC(".maps") __weak;
+
+/* Where records are put together; index 1 for programs that may interrupt another one. */
+struct scratch {
+	u8 bytes[RECORD_BYTES + 8192]; /* slack, so that bounded reads never reach the end */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps") __weak;
+
+struct path_buffer {
+	char bytes[8192]; /* a path is written from 4096 downwards; above is slack */
+	struct path_key key;
+	struct name_key name;
+	u32 offset; /* here, where the verifier does not follow its value through the walk */
+	u32 truncated;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct path_buffer);
+} path_buffers SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct call);
+} calls SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u64);
+} sequence SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, KINDS);
+	__type(key, u32);
+	__type(value, u32);
+} wanted SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct loss_key);
+	__type(value, u64);
+} losses SEC(".maps") __weak;
+
+/* Losses that found no room above, by cause; and records sent, by kind. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, KINDS);
+	__type(key, u32);
+	__type(value, u64);
+} sent SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct bucket_key);
+	__type(value, struct bucket);
+} buckets SEC(".maps") __weak;
+
+/* Tests of paths and names, swapped as a whole when policies change. */
+struct path_tests {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(key_size, sizeof(struct path_key)); /* sizes, for the linker of libbpf 1.1 does not follow types of inner maps */
+	__uint(value_size, sizeof(struct kind_set));
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__array(values, struct path_tests);
+} path_filter SEC(".maps") __weak;
+
+struct name_tests {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(key_size, sizeof(struct name_key));
+	__uint(value_size, sizeof(struct kind_set));
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__array(values, struct name_tests);
+} name_filter SEC(".maps") __weak;
+
+/* Processes whose acts are not told: the sensor itself. Key: process id. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 64);
+	__type(key, u32);
+	__type(value, u32);
+} quiet_processes SEC(".maps") __weak;
+
+/* Handlers of system calls by number, called by dispatch.bpf.c. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, SYSCALLS);
+	__type(key, u32);
+	__type(value, u32);
+} handlers SEC(".maps") __weak;
+
+/* 32-bit call number → 64-bit one. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SYSCALLS);
+	__type(key, u32);
+	__type(value, s32);
+} compat_numbers SEC(".maps") __weak;

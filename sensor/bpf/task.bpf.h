@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+ * What a task is: when it started, its container, credentials, namespaces and descriptors.
+ */
+#pragma once
+
+static __always_inline u64 task_start(struct task_struct *task)
+{
+	return BPF_CORE_READ(task, group_leader, start_boottime);
+}
+
+static __always_inline u64 task_key_in(struct task_struct *task, u32 subsystem)
+{
+	struct cgroup_subsys_state *state = 0;
+	struct css_set *set = BPF_CORE_READ(task, cgroups);
+	bpf_core_read(&state, sizeof(state), &set->subsys[subsystem & 15]);
+	struct cgroup *cgroup = BPF_CORE_READ(state, cgroup);
+	return BPF_CORE_READ(cgroup, level) > 0 ? BPF_CORE_READ(cgroup, kn, id) : 0;
+}
+
+/* Container key: id of the v2 cgroup where it is not the root's, else of the first v1 hierarchy in which the task is not in the
+ * root. 0: in no cgroup of its own anywhere. The agent computes the same from /proc (containers/cgroups.py).
+ */
+static __always_inline u64 task_container_key(struct task_struct *task)
+{
+	struct cgroup *unified = BPF_CORE_READ(task, cgroups, dfl_cgrp);
+	if (BPF_CORE_READ(unified, level) > 0)
+		return BPF_CORE_READ(unified, kn, id);
+	u64 key = 0;
+	if (bpf_core_enum_value_exists(enum cgroup_subsys_id, memory_cgrp_id))
+		key = task_key_in(task, bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id));
+	if (!key && bpf_core_enum_value_exists(enum cgroup_subsys_id, devices_cgrp_id))
+		key = task_key_in(task, bpf_core_enum_value(enum cgroup_subsys_id, devices_cgrp_id));
+	if (!key && bpf_core_enum_value_exists(enum cgroup_subsys_id, pids_cgrp_id))
+		key = task_key_in(task, bpf_core_enum_value(enum cgroup_subsys_id, pids_cgrp_id));
+	if (!key && bpf_core_enum_value_exists(enum cgroup_subsys_id, cpu_cgrp_id))
+		key = task_key_in(task, bpf_core_enum_value(enum cgroup_subsys_id, cpu_cgrp_id));
+	return key;
+}
+
+static __always_inline void task_capabilities(struct capabilities *to, const struct cred *cred)
+{
+	to->effective = drift_capabilities(__builtin_preserve_access_index(&cred->cap_effective));
+	to->permitted = drift_capabilities(__builtin_preserve_access_index(&cred->cap_permitted));
+	to->inheritable = drift_capabilities(__builtin_preserve_access_index(&cred->cap_inheritable));
+	to->ambient = drift_capabilities(__builtin_preserve_access_index(&cred->cap_ambient));
+	to->bounding = drift_capabilities(__builtin_preserve_access_index(&cred->cap_bset));
+}
+
+static __always_inline void task_credentials(struct credentials *to, struct task_struct *task)
+{
+	const struct cred *cred = BPF_CORE_READ(task, cred);
+	to->uid = BPF_CORE_READ(cred, uid.val);
+	to->euid = BPF_CORE_READ(cred, euid.val);
+	to->suid = BPF_CORE_READ(cred, suid.val);
+	to->fsuid = BPF_CORE_READ(cred, fsuid.val);
+	to->gid = BPF_CORE_READ(cred, gid.val);
+	to->egid = BPF_CORE_READ(cred, egid.val);
+	to->sgid = BPF_CORE_READ(cred, sgid.val);
+	to->securebits = BPF_CORE_READ(cred, securebits);
+	task_capabilities(&to->capabilities, cred);
+}
+
+/* The pid namespace that the task lives in, and its id there. */
+static __always_inline u32 task_id_in_namespace(struct task_struct *task, u32 *namespace_inode)
+{
+	struct pid *pid = BPF_CORE_READ(task, group_leader, thread_pid);
+	u32 level = BPF_CORE_READ(pid, level);
+	struct upid upid = {};
+	bpf_core_read(&upid, sizeof(upid), &pid->numbers[level & 31]);
+	if (namespace_inode)
+		*namespace_inode = BPF_CORE_READ(upid.ns, ns.inum);
+	return upid.nr;
+}
+
+static __always_inline void task_namespaces(struct namespaces *to, struct task_struct *task)
+{
+	struct nsproxy *proxy = BPF_CORE_READ(task, nsproxy);
+	to->mount = BPF_CORE_READ(proxy, mnt_ns, ns.inum);
+	to->network = BPF_CORE_READ(proxy, net_ns, ns.inum);
+	to->uts = BPF_CORE_READ(proxy, uts_ns, ns.inum);
+	to->ipc = BPF_CORE_READ(proxy, ipc_ns, ns.inum);
+	to->cgroup = BPF_CORE_READ(proxy, cgroup_ns, ns.inum);
+	if (bpf_core_field_exists(proxy->time_ns))
+		to->time = BPF_CORE_READ(proxy, time_ns, ns.inum);
+	to->user = BPF_CORE_READ(task, cred, user_ns, ns.inum);
+	task_id_in_namespace(task, &to->process);
+}
+
+static __always_inline struct file *task_file(struct task_struct *task, u32 number)
+{
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct file **files = BPF_CORE_READ(table, fd), *file = 0;
+	if (number >= BPF_CORE_READ(table, max_fds))
+		return 0;
+	bpf_probe_read_kernel(&file, sizeof(file), files + number);
+	return file;
+}

@@ -1,0 +1,28 @@
+"""Records → events, one module per family of hooks. A family module says, in one place:
+
+LAYOUTS    what its records hold: the mirror of the family's header in sensor/bpf
+PROGRAMS   its programs in the kernel: hook, event kinds, system calls
+EVENTS     classes of its events, made by `kernel_event.kind`
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from watchkeeper_sensor.decoding import process
+from watchkeeper_sensor.kernel import records
+from watchkeeper_sensor.kernel.records import NUMBERS
+
+if TYPE_CHECKING:
+    from watchkeeper_sensor.decoding.kernel_event import KernelEvent
+    from watchkeeper_sensor.kernel.programs import BpfProgram
+    from watchkeeper_sensor.kernel.records import Layout
+
+FAMILIES = (process,)
+
+EVENTS: dict[int, type[KernelEvent]] = {NUMBERS[event.kind]: event for family in FAMILIES for event in family.EVENTS}
+"""Number of a record's kind → class of its event."""
+
+PROGRAMS: tuple[BpfProgram, ...] = tuple(program for family in FAMILIES for program in family.PROGRAMS)
+
+LAYOUTS: tuple[Layout, ...] = (*records.LAYOUTS, *(layout for family in FAMILIES for layout in family.LAYOUTS))

@@ -1,0 +1,94 @@
+"""Records of several rings → events in the order in which things happened."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from watchkeeper_sensor.decoding import EVENTS
+from watchkeeper_sensor.decoding.kernel_event import KernelEvent
+from watchkeeper_sensor.kernel.records import HEADER
+from watchkeeper_sensor.process_tree import ProcessTree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from watchkeeper_sensor.kernel.ring import Ring
+    from watchkeeper_sensor.surroundings import Surroundings
+
+TAKEN = 20_000  # records of a ring at once
+TIME = 4  # where the header holds the time
+EXEC, FORK, EXIT = 1, 3, 4
+
+_unpack = HEADER.unpack_from
+_new = KernelEvent.new
+
+
+class EventStream:
+    """Decodes records and keeps the process tree."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self.around = surroundings
+        self.tree = ProcessTree(surroundings.host, surroundings.containers)
+        self.unreadable = 0
+        self._held: deque[tuple[tuple[Any, ...], bytes]] = deque()
+        self._number = 0
+
+    def take(self, rings: list[Ring]) -> Iterator[KernelEvent]:
+        """Events of what the rings hold now, in order.
+
+        A ring may hold records that are older than some already taken from another. So: note the time, drain all rings, sort, and hold back what is
+        later than the noted time; it goes with the next round.
+        """
+        until = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        taken = list(self._held)
+        full = False
+        for ring in rings:
+            drained = ring.take(TAKEN)
+            full = full or len(drained) == TAKEN
+            taken += [(_unpack(record), record) for record in drained]
+        taken.sort(key=_time_of)
+        if full:  # a ring was not emptied: the rest of it is older than what others gave
+            until = min(until, self._complete_until(rings, taken))
+        self._held.clear()
+        for header, record in taken:
+            if header[TIME] > until:
+                self._held.append((header, record))
+            elif (event := self.event(header, record)) is not None:
+                yield event
+
+    @staticmethod
+    def _complete_until(rings: list[Ring], taken: list[tuple[tuple[Any, ...], bytes]]) -> int:
+        """Time of the newest record that a ring which was not emptied gave: everything older has been taken."""
+        return min((ring.newest_taken for ring in rings if ring.waiting_bytes), default=taken[-1][0][TIME] if taken else 0)
+
+    def event(self, header: tuple[Any, ...], record: bytes) -> KernelEvent | None:
+        """The event that a record is; None for a kind that this agent does not know, counted."""
+        cls = EVENTS.get(header[0])
+        if cls is None:
+            self.unreadable += 1
+            return None
+        tree, number = self.tree, header[0]
+        image = tree.of(header[7], header[6], header[5])
+        event = _new(cls)
+        event.record, event.header, event.around = record, header, self.around
+        self._number = event.number = self._number + 1
+        try:
+            if number == EXEC:
+                event.before = image
+                image, _ = tree.executed(record, image)
+            elif number == FORK:
+                tree.forked(record, image)
+            elif number == EXIT:
+                tree.exited(header[7], header[6])
+        except ValueError:
+            self.unreadable += 1
+            return None
+        event.image = image
+        return event
+
+
+def _time_of(taken: tuple[tuple[Any, ...], bytes]) -> int:
+    time_: int = taken[0][TIME]
+    return time_

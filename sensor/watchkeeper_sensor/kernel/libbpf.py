@@ -1,0 +1,233 @@
+"""The one door to libbpf: objects, programs, maps and links, by ctypes on the distribution's `libbpf.so.1`."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from ctypes import POINTER, c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+LIBRARY = "libbpf.so.1"
+LOG_BYTES = 1 << 20  # of the verifier's words about one program
+ANY = 0
+
+_SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
+    "bpf_object__open_file": (c_void_p, (c_char_p, c_void_p)),
+    "bpf_object__load": (c_int, (c_void_p,)),
+    "bpf_object__close": (None, (c_void_p,)),
+    "bpf_object__next_program": (c_void_p, (c_void_p, c_void_p)),
+    "bpf_object__next_map": (c_void_p, (c_void_p, c_void_p)),
+    "bpf_program__name": (c_char_p, (c_void_p,)),
+    "bpf_program__section_name": (c_char_p, (c_void_p,)),
+    "bpf_program__set_autoload": (c_int, (c_void_p, ctypes.c_bool)),
+    "bpf_program__set_log_buf": (c_int, (c_void_p, c_char_p, c_size_t)),
+    "bpf_program__fd": (c_int, (c_void_p,)),
+    "bpf_program__attach": (c_void_p, (c_void_p,)),
+    "bpf_program__attach_cgroup": (c_void_p, (c_void_p, c_int)),
+    "bpf_link__destroy": (c_int, (c_void_p,)),
+    "bpf_link__fd": (c_int, (c_void_p,)),
+    "bpf_map__name": (c_char_p, (c_void_p,)),
+    "bpf_map__fd": (c_int, (c_void_p,)),
+    "bpf_map__key_size": (c_uint32, (c_void_p,)),
+    "bpf_map__value_size": (c_uint32, (c_void_p,)),
+    "bpf_map__max_entries": (c_uint32, (c_void_p,)),
+    "bpf_map__set_max_entries": (c_int, (c_void_p, c_uint32)),
+    "bpf_map__set_autocreate": (c_int, (c_void_p, ctypes.c_bool)),
+    "bpf_map__initial_value": (c_void_p, (c_void_p, POINTER(c_size_t))),
+    "bpf_map__type": (c_int, (c_void_p,)),
+    "bpf_map_update_elem": (c_int, (c_int, c_void_p, c_void_p, c_uint64)),
+    "bpf_map_lookup_elem": (c_int, (c_int, c_void_p, c_void_p)),
+    "bpf_map_delete_elem": (c_int, (c_int, c_void_p)),
+    "bpf_map_get_next_key": (c_int, (c_int, c_void_p, c_void_p)),
+    "bpf_map_create": (c_int, (c_int, c_char_p, c_uint32, c_uint32, c_uint32, c_void_p)),
+    "bpf_link_create": (c_int, (c_int, c_int, c_int, c_void_p)),
+    "libbpf_num_possible_cpus": (c_int, ()),
+    "libbpf_set_print": (c_void_p, (c_void_p,)),
+    "libbpf_major_version": (c_uint32, ()),
+    "libbpf_minor_version": (c_uint32, ()),
+}
+
+
+class BpfUnavailableError(Exception):
+    """The sensor can't run on this machine; the reason and the remedy are for users."""
+
+
+class BpfError(OSError):
+    """The kernel or libbpf refused; `log` is the end of what the verifier said."""
+
+    def __init__(self, code: int, what: str, log: str = "") -> None:
+        super().__init__(code, f"{what}: {os.strerror(code)}")
+        self.log = log
+
+
+class MapCreateOptions(ctypes.Structure):
+    """`struct bpf_map_create_opts`, as far as it is used."""
+
+    _fields_ = (
+        ("sz", c_size_t),
+        ("btf_fd", c_uint32),
+        ("btf_key_type_id", c_uint32),
+        ("btf_value_type_id", c_uint32),
+        ("btf_vmlinux_value_type_id", c_uint32),
+        ("inner_map_fd", c_uint32),
+        ("map_flags", c_uint32),
+        ("map_extra", c_uint64),
+        ("numa_node", c_uint32),
+        ("map_ifindex", c_uint32),
+    )
+
+
+@cache
+def library() -> ctypes.CDLL:
+    """libbpf, its own printing turned off: what it has to say is in the errors."""
+    try:
+        loaded = ctypes.CDLL(LIBRARY, use_errno=True)
+    except OSError:
+        raise BpfUnavailableError(f"{LIBRARY} is not installed: apt install libbpf1 (1.0 or later)") from None
+    for name, (result, arguments) in _SIGNATURES.items():
+        function = getattr(loaded, name, None)
+        if function is None:
+            raise BpfUnavailableError(f"{LIBRARY} has no {name}: version 1.0 or later is needed")
+        function.restype, function.argtypes = result, arguments
+    loaded.libbpf_set_print(None)
+    return loaded
+
+
+def possible_processors() -> int:
+    """How many values a per-processor map holds."""
+    return int(library().libbpf_num_possible_cpus())
+
+
+class BpfMap:
+    """A map of the kernel: bytes under bytes."""
+
+    def __init__(self, name: str, fd: int, key_size: int, value_size: int, *, per_processor: bool = False) -> None:
+        self.name = name
+        self.fd = fd
+        self.key_size = key_size
+        self.value_size = value_size
+        self._read_size = value_size if not per_processor else (value_size + 7) // 8 * 8 * possible_processors()
+
+    def put(self, key: bytes, value: bytes) -> None:
+        if len(key) != self.key_size or len(value) != self.value_size:
+            raise ValueError(f"{self.name} takes keys of {self.key_size} and values of {self.value_size} bytes, got {len(key)} and {len(value)}")
+        if library().bpf_map_update_elem(self.fd, key, value, ANY):
+            raise BpfError(ctypes.get_errno(), f"could not write to the map {self.name}")
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value, all processors' one after the other in a per-processor map; None when there is none."""
+        value = ctypes.create_string_buffer(self._read_size)
+        return None if library().bpf_map_lookup_elem(self.fd, key, value) else value.raw
+
+    def remove(self, key: bytes) -> None:
+        library().bpf_map_delete_elem(self.fd, key)
+
+    def keys(self) -> Iterator[bytes]:
+        """Keys as the kernel walks them; what changes meanwhile may be missed or come twice."""
+        following = ctypes.create_string_buffer(self.key_size)
+        key: bytes | None = None
+        while not library().bpf_map_get_next_key(self.fd, key, following):
+            key = following.raw
+            yield key
+
+
+def new_map(map_type: int, name: str, key_size: int, value_size: int, entries: int, flags: int) -> BpfMap:
+    """A map of its own, to be put into a map of maps. The caller closes `fd`."""
+    options = MapCreateOptions(sz=ctypes.sizeof(MapCreateOptions), map_flags=flags)
+    fd = library().bpf_map_create(map_type, name.encode(), key_size, value_size, entries, ctypes.byref(options))
+    if fd < 0:
+        raise BpfError(ctypes.get_errno() or -fd, f"could not make the map {name}")
+    return BpfMap(name, fd, key_size, value_size)
+
+
+class BpfObject:
+    """One object file, opened; programs load when `load` is called. Closes everything it made when it is closed."""
+
+    def __init__(self, path: Path) -> None:
+        self._library = library()
+        self._handle = self._library.bpf_object__open_file(os.fsencode(path), None)
+        if not self._handle:
+            raise BpfError(ctypes.get_errno(), f"could not open {path}")
+        self._programs = {self._library.bpf_program__name(handle).decode(): handle for handle in self._each(self._library.bpf_object__next_program)}
+        self._maps = {self._library.bpf_map__name(handle).decode(): handle for handle in self._each(self._library.bpf_object__next_map)}
+        self._links: dict[str, int] = {}
+        self._logs: dict[str, ctypes.Array[ctypes.c_char]] = {}
+
+    def _each(self, following: ctypes._NamedFuncPointer) -> Iterator[int]:
+        handle = None
+        while handle := following(self._handle, handle):
+            yield handle
+
+    @property
+    def programs(self) -> tuple[str, ...]:
+        return tuple(self._programs)
+
+    def section(self, program: str) -> str:
+        return str(self._library.bpf_program__section_name(self._programs[program]).decode())
+
+    def choose(self, programs: set[str]) -> None:
+        """Load these programs and no others."""
+        for name, handle in self._programs.items():
+            self._library.bpf_program__set_autoload(handle, name in programs)
+            if name in programs:
+                log = self._logs[name] = ctypes.create_string_buffer(LOG_BYTES)
+                self._library.bpf_program__set_log_buf(handle, log, LOG_BYTES)
+
+    def resize(self, map_name: str, entries: int) -> None:
+        self._library.bpf_map__set_max_entries(self._maps[map_name], entries)
+
+    def set_constants(self, values: dict[int, bytes]) -> None:
+        """Write into `.rodata` before loading: offset → bytes."""
+        size = c_size_t()
+        name = next(name for name in self._maps if name.endswith(".rodata"))
+        start = self._library.bpf_map__initial_value(self._maps[name], ctypes.byref(size))
+        for offset, value in values.items():
+            if offset + len(value) > size.value:
+                raise ValueError(f"the constants end at {size.value}")
+            ctypes.memmove(start + offset, value, len(value))
+
+    def load(self) -> None:
+        """Raises BpfError with the end of the verifier's log."""
+        code = self._library.bpf_object__load(self._handle)
+        if code:
+            logs = {name: log.value.decode(errors="replace") for name, log in self._logs.items() if log.value}
+            raise BpfError(-code, "the kernel refused the programs", "\n".join(f"{name}: {log[-2000:]}" for name, log in logs.items()))
+        self._logs.clear()
+
+    def program_fd(self, program: str) -> int:
+        return int(self._library.bpf_program__fd(self._programs[program]))
+
+    def map(self, name: str) -> BpfMap:
+        handle, its = self._maps[name], self._library
+        per_processor = its.bpf_map__type(handle) in (5, 6, 10)
+        return BpfMap(name, its.bpf_map__fd(handle), its.bpf_map__key_size(handle), its.bpf_map__value_size(handle), per_processor=per_processor)
+
+    def entries(self, name: str) -> int:
+        return int(self._library.bpf_map__max_entries(self._maps[name]))
+
+    def attach(self, program: str, *, cgroup_fd: int | None = None) -> None:
+        """Raises BpfError where the kernel refuses."""
+        handle = self._programs[program]
+        link = self._library.bpf_program__attach(handle) if cgroup_fd is None else self._library.bpf_program__attach_cgroup(handle, cgroup_fd)
+        if not link:
+            raise BpfError(ctypes.get_errno(), f"could not attach {program}")
+        self._links[program] = link
+
+    def is_attached(self, program: str) -> bool:
+        return program in self._links
+
+    def detach(self, program: str) -> None:
+        if link := self._links.pop(program, None):
+            self._library.bpf_link__destroy(link)
+
+    def close(self) -> None:
+        for program in list(self._links):
+            self.detach(program)
+        if self._handle:
+            self._library.bpf_object__close(self._handle)
+            self._handle = None

@@ -1,0 +1,196 @@
+"""Which programs there are, what each one tells, and loading them: each is tried, and what a kernel refuses is a blind spot by name."""
+
+from __future__ import annotations
+
+import os
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from watchkeeper_sensor.kernel.libbpf import BpfError, BpfObject, BpfUnavailableError, library
+from watchkeeper_sensor.kernel.records import KINDS, NUMBERS
+from watchkeeper_sensor.kernel.ring import Ring, Rings
+from watchkeeper_sensor.kernel.syscalls import COMPAT_NUMBERS, SYSCALL_NUMBERS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from watchkeeper_sensor.kernel.filters import Filters
+
+BTF = Path("/sys/kernel/btf/vmlinux")
+UNIFIED = ("/sys/fs/cgroup/unified", "/sys/fs/cgroup")
+Hook = Literal["tracepoint", "call", "cgroup", "other"]
+
+_u32 = struct.Struct("<I")
+_s32 = struct.Struct("<i")
+
+
+@dataclass(frozen=True, slots=True)
+class BpfProgram:
+    """One program of the object.
+
+    hook      `tracepoint` attaches by itself; `call` is a handler that dispatch calls for `calls`; `cgroup` attaches to the root of the v2 hierarchy
+    kinds     event kinds that it tells; attached only when one is wanted
+    needs     programs without which it tells nothing
+    """
+
+    name: str
+    hook: Hook
+    kinds: tuple[str, ...]
+    calls: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+
+
+ALWAYS = ("process.exec", "process.fork", "process.exit")
+"""Kinds that the process tree is made of: told whatever the policies ask for."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlindSpot:
+    """What this kernel does not let us see, and why."""
+
+    kinds: tuple[str, ...]
+    program: str
+    reason: str
+    log: str = ""
+
+
+CAUSES = {0: "ring_full", 1: "rate", 2: "scratch", 3: "unreadable"}
+
+
+class KernelSensor:
+    """The programs, loaded and attached for the kinds that are wanted. Closing it detaches everything."""
+
+    def __init__(self, object_path: Path, kinds: Collection[str], programs: Iterable[BpfProgram]) -> None:
+        """Raises BpfUnavailableError where nothing can be had on this machine."""
+        require_machine(object_path)
+        wanted = {*kinds, *ALWAYS}
+        self.kinds = frozenset(wanted)
+        self.blind_spots: list[BlindSpot] = []
+        self._path = object_path
+        chosen = [program for program in programs if wanted.intersection(program.kinds)]
+        self.object, loaded = self._loaded(chosen)
+        self._attach(loaded)
+        self.rings = Rings([Ring(self.object.map(name), self.object.entries(name)) for name in ("lifecycle", "activity")])
+        self._want(wanted)
+
+    def _loaded(self, chosen: list[BpfProgram]) -> tuple[BpfObject, list[BpfProgram]]:
+        """All at once; where the kernel refuses that, those that load one by one."""
+        try:
+            return self._load(chosen), chosen
+        except BpfError:
+            able = []
+            for program in chosen:
+                try:
+                    self._load([program]).close()
+                    able.append(program)
+                except BpfError as error:
+                    self.blind_spots.append(BlindSpot(program.kinds, program.name, f"the kernel refuses the program: {error}", error.log))
+            if not able:
+                raise BpfUnavailableError(
+                    f"the kernel refuses every program; the first: {self.blind_spots[0].reason if self.blind_spots else 'none chosen'}"
+                ) from None
+            return self._load(able), able
+
+    def _load(self, programs: list[BpfProgram]) -> BpfObject:
+        made = BpfObject(self._path)
+        names = {program.name for program in programs} | {need for program in programs for need in program.needs}
+        if any(program.hook == "call" for program in programs):
+            names.add("dispatch")
+        made.choose(names)
+        try:
+            made.load()
+        except BpfError:
+            made.close()
+            raise
+        return made
+
+    def _attach(self, programs: list[BpfProgram]) -> None:
+        handlers, compat = self.object.map("handlers"), self.object.map("compat_numbers")
+        cgroup = -1
+        for program in programs:
+            try:
+                if program.hook == "tracepoint":
+                    self.object.attach(program.name)
+                elif program.hook == "cgroup":
+                    cgroup = cgroup if cgroup >= 0 else os.open(unified_cgroup(), os.O_RDONLY | os.O_DIRECTORY)
+                    self.object.attach(program.name, cgroup_fd=cgroup)
+                elif program.hook == "call":
+                    for call in program.calls:
+                        if call in SYSCALL_NUMBERS:
+                            handlers.put(_u32.pack(SYSCALL_NUMBERS[call]), _u32.pack(self.object.program_fd(program.name)))
+            except (BpfError, BpfUnavailableError) as error:
+                self.blind_spots.append(BlindSpot(program.kinds, program.name, str(error)))
+        if cgroup >= 0:
+            os.close(cgroup)
+        if any(program.hook == "call" for program in programs):
+            for number in range(self.object.entries("compat_numbers")):
+                compat.put(_u32.pack(number), _s32.pack(COMPAT_NUMBERS.get(number, -1)))
+            self.object.attach("dispatch")
+
+    def _want(self, kinds: Collection[str], by_path: Collection[str] = ()) -> None:
+        wanted = self.object.map("wanted")
+        for number, kind in KINDS.items():
+            wanted.put(_u32.pack(number), _u32.pack((1 if kind in kinds else 0) | (2 if kind in by_path else 0)))
+
+    def set_filters(self, filters: Filters) -> None:
+        """Take up what the policies ask for now; there is no moment without a filter."""
+        filters.install(self.object)
+        self._want({*filters.kinds, *ALWAYS}, filters.by_path)
+
+    def keep_quiet(self, process_id: int) -> None:
+        """Acts of this process (the sensor's own) are not told."""
+        self.object.map("quiet_processes").put(_u32.pack(process_id), _u32.pack(1))
+
+    def losses(self) -> Mapping[tuple[str, str, int], int]:
+        """(kind, cause, cgroup) → records that were not told, since the start."""
+        losses = self.object.map("losses")
+        found = {}
+        for key in losses.keys():  # noqa: SIM118 (a map of the kernel, no dict)
+            value = losses.get(key)
+            cgroup, kind, cause = struct.unpack("<QII", key)
+            if value is not None:
+                found[(KINDS.get(kind, str(kind)), CAUSES.get(cause, str(cause)), cgroup)] = struct.unpack("<Q", value)[0]
+        return found
+
+    def sent(self) -> dict[str, int]:
+        """Kind → records that went into a ring, since the start."""
+        sent = self.object.map("sent")
+        found = {}
+        for kind, number in NUMBERS.items():
+            value = sent.get(_u32.pack(number)) or b""
+            found[kind] = sum(struct.unpack(f"<{len(value) // 8}Q", value))
+        return {kind: count for kind, count in found.items() if count}
+
+    def close(self) -> None:
+        self.rings.close()
+        self.object.close()
+
+
+def require_machine(object_path: Path) -> None:
+    """Raises BpfUnavailableError with what is missing and how to get it."""
+    if os.geteuid() != 0:
+        raise BpfUnavailableError("loading programs into the kernel needs root: run it as root, or by sudo")
+    if not BTF.exists():
+        raise BpfUnavailableError(
+            f"this kernel has no type information ({BTF}): a kernel with CONFIG_DEBUG_INFO_BTF is needed, such as every distribution's since 2021"
+        )
+    if not object_path.exists():
+        raise BpfUnavailableError(f"the sensor's programs are not built ({object_path}): run make bpf")
+    library()
+
+
+def unified_cgroup() -> str:
+    """Root of the v2 cgroup hierarchy. Raises BpfUnavailableError where none is mounted."""
+    for path in UNIFIED:
+        if _is_cgroup2(path):
+            return path
+    raise BpfUnavailableError("no cgroup v2 hierarchy is mounted: mount -t cgroup2 none /sys/fs/cgroup/unified")
+
+
+def _is_cgroup2(path: str) -> bool:
+    try:
+        return Path(path, "cgroup.controllers").exists()
+    except OSError:
+        return False

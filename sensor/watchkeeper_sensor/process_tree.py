@@ -1,0 +1,109 @@
+"""The process tree: which image runs under a process id now. Bounded; safe against reuse of process ids by the start time."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+from watchkeeper_sensor.kernel import records
+from watchkeeper_sensor.process import ANCESTORS, Host, Image, image_of_exec, process_unique_id
+
+if TYPE_CHECKING:
+    from watchkeeper_sensor.containers import Containers
+
+PROCESSES = 65_536  # images held at most; the one unused for longest goes first, counted
+TICK_NS = 10_000_000  # /proc says start times in hundredths of a second, so the tree tells processes apart by those
+
+
+class ProcessTree:
+    """Images by process id and start."""
+
+    def __init__(self, host: Host, containers: Containers) -> None:
+        self.host = host
+        self.containers = containers
+        self.evicted = 0
+        self.unknown = 0  # records of processes that neither a record nor /proc told of
+        self._images: OrderedDict[tuple[int, int], Image] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def of(self, process_id: int, start: int, cgroup: int) -> Image:
+        """The image that runs now; one of a process never seen is read from /proc, or knows nothing but its id."""
+        image = self._images.get((process_id, start // TICK_NS))
+        if image is None:
+            image = self._found(process_id, start, cgroup)
+            self._put(image)
+        return image
+
+    def _found(self, process_id: int, start: int, cgroup: int) -> Image:
+        from watchkeeper_sensor.proc import image_from_proc  # noqa: PLC0415 (read seldom)
+
+        image = Image(process_unique_id(self.host.boot_id, process_id, start), process_id, start)
+        image.cgroup = cgroup
+        image.container_id = self.containers.id_of(cgroup)
+        if not image_from_proc(image, self):
+            self.unknown += 1
+        return image
+
+    def _put(self, image: Image) -> None:
+        self._images[(image.process_id, image.start // TICK_NS)] = image
+        if len(self._images) > PROCESSES:
+            self._images.popitem(last=False)
+            self.evicted += 1
+
+    def forked(self, record: bytes, parent: Image) -> Any:
+        """Take up a child; returns the record's fields."""
+        made = records.FORK.read(record)
+        child = copy.copy(parent)
+        child.view_of = None
+        child.process_id, child.start = made.child, made.child_start
+        child.id = process_unique_id(self.host.boot_id, made.child, made.child_start)
+        child.container_process_id = made.child_in_namespace
+        child.namespaces = tuple(records.NAMESPACES.pick(made, "namespaces"))
+        child.cgroup = made.child_cgroup
+        child.container_id = self.containers.id_of(made.child_cgroup)
+        child.lineage = (parent.summary(), *parent.lineage)[:ANCESTORS]
+        child.lineage_complete = parent.lineage_complete and len(parent.lineage) < ANCESTORS
+        child.container_entry = bool(child.container_id) and (
+            made.child_in_namespace == 1 or bool(parent.container_entry and parent.container_id == child.container_id and parent.container_process_id == 1)
+        )
+        child.entered_container = False
+        self._put(child)
+        return made
+
+    def executed(self, record: bytes, before: Image) -> tuple[Image, Any]:
+        """Take up the new image of a process; returns it and the record's fields."""
+        image = Image(before.id, before.process_id, before.start)
+        made = image_of_exec(record, image)
+        image.container_id = self.containers.id_of(image.cgroup, entry_process=image.process_id)
+        image.previous_exe = before.exe
+        image.lineage, image.lineage_complete = before.lineage, before.lineage_complete
+        if not image.lineage and made.parent:
+            parent = self.of(made.parent, made.parent_start, 0)
+            image.lineage = (parent.summary(), *parent.lineage)[:ANCESTORS]
+            image.lineage_complete = parent.lineage_complete
+        if image.container_id:
+            outside = bool(image.lineage) and image.lineage[0].container_id != image.container_id
+            first = made.container_process == 1
+            image.container_entry = first or bool(before.container_entry)
+            image.entered_container = bool(before.entered_container) or (outside and not first)
+        self._put(image)
+        return image, made
+
+    def exited(self, process_id: int, start: int) -> None:
+        self._images.pop((process_id, start // TICK_NS), None)
+
+    def seed(self) -> int:
+        """Take up the processes that run already; returns how many."""
+        from watchkeeper_sensor.containers.cgroups import cgroup_key_of  # noqa: PLC0415 (at start only)
+        from watchkeeper_sensor.proc import processes  # noqa: PLC0415
+
+        count = 0
+        for process_id, start in processes():
+            if process_id != os.getpid():
+                self.of(process_id, start, cgroup_key_of(process_id))
+                count += 1
+        return count

@@ -1,0 +1,60 @@
+"""What all events of a host share: the host, its clock, its containers, its node."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from watchkeeper_detection.record_types import record_type
+from watchkeeper_sensor.containers import Containers
+from watchkeeper_sensor.containers.cgroups import Cgroups
+from watchkeeper_sensor.process import NAMESPACES, Host
+
+if TYPE_CHECKING:
+    import msgspec
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+PASSWD = Path("/etc/passwd")
+LINKS = {"mount": "mnt", "process": "pid", "network": "net", "user": "user", "uts": "uts", "ipc": "ipc", "cgroup": "cgroup", "time": "time"}
+_Node: Any = record_type("node")
+
+
+class Surroundings:
+    """Made once; `tick` follows the clock."""
+
+    def __init__(self, node_name: str | None = None) -> None:
+        boot_id = BOOT_ID.read_text().strip()
+        self.host = Host(boot_id, host_namespaces(), host_users())
+        self.containers = Containers(Cgroups())
+        self.boot_time_ns = 0
+        self.tick()
+        self.node: msgspec.Struct = _Node(name=node_name or os.uname().nodename, kernel=os.uname().release, boot_id=boot_id)
+
+    def tick(self) -> int:
+        """Follow a clock that was set; returns by how many nanoseconds it moved."""
+        before = self.boot_time_ns
+        self.boot_time_ns = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        return self.boot_time_ns - before if before else 0
+
+
+def host_namespaces() -> tuple[int, ...]:
+    """Inode numbers of the first process's namespaces, 0 where there is none."""
+    found = []
+    for name in NAMESPACES:
+        try:
+            found.append(Path(f"/proc/1/ns/{LINKS[name]}").stat().st_ino)
+        except OSError:
+            found.append(0)
+    return tuple(found)
+
+
+def host_users() -> dict[int, str]:
+    """Names by user id, as the host's own file says; a directory service is not asked."""
+    found: dict[int, str] = {}
+    for line in PASSWD.read_text(errors="replace").splitlines():
+        words = line.split(":")
+        if len(words) > 2 and words[2].isdecimal():
+            found.setdefault(int(words[2]), words[0])
+    return found
