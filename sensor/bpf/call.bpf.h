@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
  * A system call's handler: `CALL_HANDLER(name) { … call->arguments[0] … }`. dispatch.bpf.c calls it when the call returns;
- * programs.py says for which numbers. It runs as a tail call, so it may be missing on a kernel that refuses it.
+ * programs.py says for which numbers. It runs as a tail call, so it may be missing on a kernel that refuses it. Several handlers of one
+ * call run one after the other.
  */
 #pragma once
 
-static __always_inline const struct call *call_current(void)
+static __always_inline struct call *call_current(void)
 {
 	u32 zero = 0;
 	return bpf_map_lookup_elem(&calls, &zero);
@@ -15,7 +16,13 @@ static __always_inline const struct call *call_current(void)
 	SEC("tp_btf/sys_exit")                                                                                                                       \
 	int name(void *context)                                                                                                                      \
 	{                                                                                                                                            \
-		const struct call *call = call_current();                                                                                            \
-		return call ? name##_handle(call) : 0;                                                                                               \
+		struct call *call = call_current();                                                                                                  \
+		if (!call)                                                                                                                           \
+			return 0;                                                                                                                    \
+		u32 next = call->next;                                                                                                               \
+		call->next = next + SYSCALLS;                                                                                                        \
+		name##_handle(call);                                                                                                                 \
+		bpf_tail_call(context, &handlers, next);                                                                                             \
+		return 0;                                                                                                                            \
 	}                                                                                                                                            \
 	static __always_inline int name##_handle(const struct call *call)

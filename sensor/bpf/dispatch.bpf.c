@@ -26,6 +26,7 @@ int BPF_PROG(dispatch, struct pt_regs *registers, long result)
 	call->number = number;
 	call->compat = compat;
 	call->result = result;
+	call->next = number + SYSCALLS;
 	if (compat) {
 		call->arguments[0] = (u32)BPF_CORE_READ(registers, bx);
 		call->arguments[1] = (u32)BPF_CORE_READ(registers, cx);

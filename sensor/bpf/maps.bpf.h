@@ -6,6 +6,7 @@
 #define PATH_KEY_BYTES 252 /* of a path that the kernel filters by; the trie's limit is 256 with the length */
 #define NAME_KEY_BYTES 64
 #define SYSCALLS       512
+#define CALL_HANDLERS  4 /* that one system call can have */
 
 /* Which records the loaded policies ask for. */
 enum wanted_flag {
@@ -31,6 +32,8 @@ struct call {
 	s64 result;
 	s32 number; /* as 64-bit callers use it */
 	u32 compat;
+	u32 next; /* place of the next handler */
+	u32 padding;
 };
 
 struct bucket {
@@ -164,10 +167,10 @@ struct {
 	__type(value, u32);
 } quiet_processes SEC(".maps") __weak;
 
-/* Handlers of system calls by number, called by dispatch.bpf.c. */
+/* Handlers of system calls by number, called by dispatch.bpf.c; a call's second handler stands SYSCALLS further, and so on. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
-	__uint(max_entries, SYSCALLS);
+	__uint(max_entries, SYSCALLS *CALL_HANDLERS);
 	__type(key, u32);
 	__type(value, u32);
 } handlers SEC(".maps") __weak;

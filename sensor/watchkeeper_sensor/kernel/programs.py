@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from watchkeeper_sensor.kernel.filters import Filters
 
 BTF = Path("/sys/kernel/btf/vmlinux")
+OBJECT = "sensor.bpf.o"
+SYSCALLS = 512  # handlers of a call stand that far apart
 UNIFIED = ("/sys/fs/cgroup/unified", "/sys/fs/cgroup")
 Hook = Literal["tracepoint", "call", "cgroup", "other"]
 
@@ -108,6 +111,7 @@ class KernelSensor:
 
     def _attach(self, programs: list[BpfProgram]) -> None:
         handlers, compat = self.object.map("handlers"), self.object.map("compat_numbers")
+        places: Counter[str] = Counter()  # handlers that a call has already
         cgroup = -1
         for program in programs:
             try:
@@ -119,7 +123,9 @@ class KernelSensor:
                 elif program.hook == "call":
                     for call in program.calls:
                         if call in SYSCALL_NUMBERS:
-                            handlers.put(_u32.pack(SYSCALL_NUMBERS[call]), _u32.pack(self.object.program_fd(program.name)))
+                            place = SYSCALL_NUMBERS[call] + places[call] * SYSCALLS
+                            handlers.put(_u32.pack(place), _u32.pack(self.object.program_fd(program.name)))
+                            places[call] += 1
             except (BpfError, BpfUnavailableError) as error:
                 self.blind_spots.append(BlindSpot(program.kinds, program.name, str(error)))
         if cgroup >= 0:
@@ -166,6 +172,12 @@ class KernelSensor:
     def close(self) -> None:
         self.rings.close()
         self.object.close()
+
+
+def object_path() -> Path:
+    """The programs: inside the package when installed from a wheel, else where `make bpf` puts them."""
+    packaged = Path(__file__).parents[1] / OBJECT
+    return packaged if packaged.exists() else Path(__file__).parents[3] / "build" / "bpf" / OBJECT
 
 
 def require_machine(object_path: Path) -> None:
