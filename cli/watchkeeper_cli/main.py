@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from watchkeeper_cli import coverage, explain, fields, judge, lint, test
+from watchkeeper_cli import coverage, detections, doctor, explain, fields, judge, lint, replay, test, trace, up
 from watchkeeper_cli.ending import BROKEN_PIPE, INTERRUPTED, CommandError
 
 if TYPE_CHECKING:
@@ -21,9 +21,10 @@ app = typer.Typer(
     rich_markup_mode=None,  # rich costs a third of a second at every --help and completion
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
-    help="""Runtime security for Kubernetes: judges audit, cloud and flow logs with policies written in CEL.
+    help="""Runtime security for Kubernetes and Linux: watches hosts, judges audit, cloud and flow logs, with policies written in CEL.
 
 \b
+  sudo watchkeeper up                              what happens on this host, as it happens
   watchkeeper judge audit.log                      what matters in a Kubernetes audit log
   watchkeeper judge AWSLogs/ --severity P2         a CloudTrail tree, what to look at today
   watchkeeper explain k8s-pod-exec                 what a policy matches, and where it can be blind
@@ -55,6 +56,11 @@ def ending_well(command: Callable[..., None]) -> Callable[..., None]:
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
+    "up": up.up,
+    "detections": detections.detections,
+    "trace": trace.trace,
+    "replay": replay.replay,
+    "doctor": doctor.doctor,
     "judge": judge.judge,
     "test": test.run_policies,
     "lint": lint.lint,

@@ -28,6 +28,24 @@ class Entity(msgspec.Struct, frozen=True):
     id: str
 
 
+class Act(msgspec.Struct, frozen=True, kw_only=True):
+    """Who acted on a host, for people: the process and where it came from, as it was at that moment.
+
+    ancestors  programs of the ancestors, parent first
+    pod        `namespace/name`
+    """
+
+    process: str | None
+    process_id: int | None
+    command_line: str | None = None
+    user: str | None = None
+    ancestors: tuple[str, ...] = ()
+    container_id: str | None = None
+    container: str | None = None
+    image: str | None = None
+    pod: str | None = None
+
+
 class Detection(msgspec.Struct, frozen=True, kw_only=True):
     """One rule held for one event, or for the several events of a threshold or sequence.
 
@@ -36,6 +54,7 @@ class Detection(msgspec.Struct, frozen=True, kw_only=True):
     attack       ATT&CK ids of v19, each followed by its v18 id where that differs
     absent       fields that the condition read and that were absent
     unresolved   late fields that were not known in time
+    act          who acted on a host; absent for logs
     """
 
     id: str
@@ -63,6 +82,7 @@ class Detection(msgspec.Struct, frozen=True, kw_only=True):
     unresolved: tuple[str, ...] = ()
     blind_spots: tuple[str, ...] = ()
     revision: str = ""
+    act: Act | None = None
 
 
 def detection_id(policy: str, rule: str, event_ids: tuple[str, ...]) -> str:

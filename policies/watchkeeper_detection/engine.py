@@ -43,10 +43,11 @@ class Engine:
         detections, matches = self.matcher.match(event)
         found = list(detections)
         for match in matches:
-            found += self._wait(match)
+            found += self.wait(match)
         return found
 
-    def _wait(self, match: Match) -> list[Detection]:
+    def wait(self, match: Match) -> list[Detection]:
+        """Take a match that `matcher` gave; it is joined when nothing earlier is still to come."""
         if match.observed_at < self.watermark:
             self.late += 1
             alone = self.joiner.join_alone(match)
@@ -88,7 +89,7 @@ class Engine:
         anew = self.joiner.restore(state)
         self.watermark = watermark
         for match in waiting:
-            self._wait(match)
+            self.wait(match)
         return anew
 
 

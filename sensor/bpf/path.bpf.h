@@ -38,10 +38,10 @@ static __always_inline bool path_step(struct path_walk *walk, struct path_buffer
 		return false;
 	parent = BPF_CORE_READ(dentry, d_parent);
 	top = BPF_CORE_READ(mnt, mnt_root);
-	if (dentry == top || dentry == parent) {
+	if (dentry == top) {
 		struct mount *mount = (void *)mnt - bpf_core_field_offset(struct mount, mnt);
 		struct mount *above = BPF_CORE_READ(mount, mnt_parent);
-		if (above == mount || dentry != top)
+		if (above == mount)
 			return false;
 		walk->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
 		walk->mnt = (void *)above + bpf_core_field_offset(struct mount, mnt);
@@ -59,7 +59,7 @@ static __always_inline bool path_step(struct path_walk *walk, struct path_buffer
 	bpf_probe_read_kernel(&buffer->bytes[(offset + 1) & (PATH_END - 1)], length, name);
 	buffer->offset = offset;
 	walk->dentry = parent;
-	return true;
+	return dentry != parent; /* what hangs nowhere, as a memfd, has its name alone */
 }
 
 /* Writes the path of `path` as seen from `root` (0: from the host) to the end of the buffer. */

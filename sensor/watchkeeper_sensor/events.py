@@ -12,7 +12,7 @@ from watchkeeper_sensor.kernel.records import HEADER
 from watchkeeper_sensor.process_tree import ProcessTree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from watchkeeper_sensor.kernel.ring import Ring
     from watchkeeper_sensor.surroundings import Surroundings
@@ -35,7 +35,7 @@ class EventStream:
         self._held: deque[tuple[tuple[Any, ...], bytes]] = deque()
         self._number = 0
 
-    def take(self, rings: list[Ring]) -> Iterator[KernelEvent]:
+    def take(self, rings: Sequence[Ring]) -> Iterator[KernelEvent]:
         """Events of what the rings hold now, in order.
 
         A ring may hold records that are older than some already taken from another. So: note the time, drain all rings, sort, and hold back what is
@@ -59,7 +59,7 @@ class EventStream:
                 yield event
 
     @staticmethod
-    def _complete_until(rings: list[Ring], taken: list[tuple[tuple[Any, ...], bytes]]) -> int:
+    def _complete_until(rings: Sequence[Ring], taken: list[tuple[tuple[Any, ...], bytes]]) -> int:
         """Time of the newest record that a ring which was not emptied gave: everything older has been taken."""
         return min((ring.newest_taken for ring in rings if ring.waiting_bytes), default=taken[-1][0][TIME] if taken else 0)
 

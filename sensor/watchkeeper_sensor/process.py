@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import msgspec
 
 ANCESTORS = 16
+TICK_NS = 10_000_000  # /proc says start times in hundredths of a second, so processes are told apart by those
 NO_LOGIN = 2**32 - 1
 SECCOMP = ("none", "strict", "filter")
 DESCRIPTOR_TYPES = ("closed", "tty", "pipe", "socket", "file", "null", "other", "socket")
@@ -148,7 +149,8 @@ class Host(NamedTuple):
 
 
 def process_unique_id(boot_id: str, process_id: int, start: int) -> str:
-    return f"{boot_id[:8]}:{process_id}:{start}"
+    """Start in hundredths of a second since boot, which is what /proc says too."""
+    return f"{boot_id[:8]}:{process_id}:{start // TICK_NS}"
 
 
 _Process = record_type("process")

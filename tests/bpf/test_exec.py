@@ -56,6 +56,7 @@ def test_a_deleted_program_and_a_memfd_say_so(watch, tmp_path):
     (in_memory,) = watching.events("process.exec", process=fileless)
     assert (deleted.process.exe_unlinked, deleted.process.exe_memfd) == (True, False)
     assert (in_memory.process.exe_unlinked, in_memory.process.exe_memfd) == (True, True)
+    assert in_memory.process.exe == "/memfd:payload"
 
 
 def test_a_script_tells_its_interpreter(watch, tmp_path):

@@ -43,6 +43,9 @@ def as_object(detection: Detection) -> dict[str, Any]:
         "blind_spots": detection.blind_spots,
         "revision": detection.revision,
     }
+    if detection.act is not None:
+        row["act"] = detection.act
+        row["runbook"] = detection.runbook
     if v18 != v19:
         row["attack_v18"] = v18
     if len(detection.places) > 1:

@@ -11,18 +11,18 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from watchkeeper_detection.event import Event
 from watchkeeper_detection.fields import attribute_name, kinds, nearest, roots_of
 from watchkeeper_detection.logs.kernel_event import SOURCE, base_name, command_line, directory, fills, is_drift
-from watchkeeper_detection.logs.provider import Provider, RecordPlace, RecordRejected, event_id, time_ns
+from watchkeeper_detection.logs.provider import Provider, RecordPlace, RecordRejected, event_id, time_ns, time_text
 from watchkeeper_detection.logs.records import build
 from watchkeeper_detection.record_types import record_type
 from watchkeeper_detection.vocabulary import kernel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    import msgspec
 
     from watchkeeper_detection.logs.provider import Reads
 
@@ -103,6 +103,31 @@ def _derive(event: Event) -> None:
         container = made.get("container")
         if container is not None and container.drift is None:
             container.drift = is_drift(container.id, process)
+
+
+def as_record(event: Event) -> dict[str, Any]:
+    """The event as a recording holds it: what is absent is left out."""
+    record: dict[str, Any] = {"kind": event.kind, "observed_at": time_text(event.observed_at), "id": event.id}
+    for root in kinds()[event.kind].roots:
+        if found := _present(getattr(event, attribute_name(root))):
+            record[root] = found
+    return record
+
+
+def _present(struct: Any) -> dict[str, Any]:
+    found = {}
+    for name, key in _keys(type(struct)):
+        value = getattr(struct, name)
+        if isinstance(value, msgspec.Struct):
+            value = _present(value) or None
+        if value is not None:
+            found[key] = value
+    return found
+
+
+@cache
+def _keys(struct: Any) -> tuple[tuple[str, str], ...]:
+    return tuple((field.name, field.encode_name) for field in msgspec.structs.fields(struct))
 
 
 PROVIDER = Provider(source=SOURCE, aliases=("sensor", "recorded"), recognise=recognise, events=events)

@@ -3,6 +3,7 @@ import json
 import pytest
 from tests.support.events import a_policy, a_program
 
+from watchkeeper_detection.logs.recorded import as_record
 from watchkeeper_detection.logs.stream import StreamReader
 from watchkeeper_detection.matcher import Matcher
 
@@ -71,3 +72,10 @@ def test_a_rule_over_derived_fields_fires_when_only_what_rules_read_is_decoded()
     ((detection,), _) = matcher.match(event)
     assert detection.message == "x 'a b' in web"
     assert (detection.actor, detection.identity) == ("/dev/shm/x[7]", "container:ffffffffffff/0")
+
+
+def test_what_is_recorded_reads_back_as_the_same_event():
+    (event,) = read(EXEC)
+    again = read(json.loads(json.dumps(as_record(event))))
+    assert as_record(again[0]) == as_record(event)
+    assert again[0].process.parent.args == ["sh", "-c", "x"]

@@ -1,0 +1,133 @@
+"""The run of `watchkeeper up`: sensor → detections → terminal, history, webhook."""
+
+from __future__ import annotations
+
+import gc
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from watchkeeper_cli.ending import FAILED, SUCCEEDED
+from watchkeeper_cli.output.live import view_for
+from watchkeeper_cli.policy_set import program_of
+from watchkeeper_cli.sensing import started
+from watchkeeper_operator.store.detections import DetectionStore, StoreError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import FrameType
+
+    from watchkeeper_cli.demo import Demo
+    from watchkeeper_cli.notifying import Webhook
+    from watchkeeper_cli.output.live import View
+    from watchkeeper_detection.detection import Detection
+    from watchkeeper_sensor.agent import Agent
+
+WAIT_SECONDS = 0.1
+HISTORY = "detections.db"
+TRIM_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What the user asked for."""
+
+    policies: tuple[Path, ...]
+    with_library: bool
+    severity: str
+    output: str
+    notify: str | None
+    state: Path
+    demo: bool
+
+
+class Live:
+    """Runs until Ctrl-C, SIGTERM, or the end of the demo."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._is_over = False
+
+    def run(self) -> int:
+        program = program_of(self._request.policies, with_library=self._request.with_library)
+        webhook = self._webhook()
+        store = self._store()
+        agent = started(program)
+        gc.collect()
+        gc.freeze()  # policies and programs live as long as the run: collections need not look at them
+        demo = self._demo(agent)
+        view = view_for(self._request.output, agent, is_demo=demo is not None)
+        before = [(number, signal.signal(number, self._end)) for number in (signal.SIGINT, signal.SIGTERM)]
+        try:
+            with view:
+                self._watch(agent, store, webhook, view, demo)
+        finally:
+            for number, handler in before:
+                signal.signal(number, handler)
+            agent.close()
+            if store:
+                store.close()
+            if webhook:
+                webhook.close()
+        if demo is None:
+            return SUCCEEDED
+        demo.report()
+        return SUCCEEDED if demo.all_seen else FAILED
+
+    def _watch(self, agent: Agent, store: DetectionStore | None, webhook: Webhook | None, view: View, demo: Demo | None) -> None:
+        trimmed_at = time.monotonic()
+        if demo is not None:
+            demo.start()
+        while not self._is_over and not (demo is not None and demo.is_over):
+            found: list[Detection] = []
+            for event in agent.events(WAIT_SECONDS):
+                found += agent.judge(event)
+            found += agent.advance()
+            if found:
+                self._tell(found, store, webhook, view, demo)
+            view.tick()
+            if store and time.monotonic() - trimmed_at > TRIM_SECONDS:
+                trimmed_at = time.monotonic()
+                store.trim()
+
+    def _tell(self, found: list[Detection], store: DetectionStore | None, webhook: Webhook | None, view: View, demo: Demo | None) -> None:
+        if store:
+            try:
+                store.add(found)
+            except StoreError as error:
+                view.warn(f"history is not kept: {error}")
+        for detection in found:
+            if demo is not None:
+                demo.take(detection)
+            if detection.severity <= self._request.severity:
+                view.add(detection)
+                if webhook:
+                    webhook.post(detection)
+
+    def _webhook(self) -> Webhook | None:
+        if self._request.notify is None:
+            return None
+        from watchkeeper_cli.notifying import Webhook
+
+        return Webhook.from_environment(self._request.notify)
+
+    def _store(self) -> DetectionStore | None:
+        if self._request.demo:
+            return None
+        try:
+            return DetectionStore(self._request.state / HISTORY)
+        except StoreError as error:
+            print(f"watchkeeper: history is not kept: {error}", file=sys.stderr)
+            return None
+
+    def _demo(self, agent: Agent) -> Demo | None:
+        if not self._request.demo:
+            return None
+        from watchkeeper_cli.demo import Demo
+
+        return Demo(agent)
+
+    def _end(self, _signal: int, _frame: FrameType | None) -> None:
+        self._is_over = True

@@ -1,0 +1,176 @@
+"""The agent: what the kernel tells → events → detections, with what was lost, until it is told to stop."""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from collections import Counter, OrderedDict, deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from watchkeeper_detection.detection import Act
+from watchkeeper_detection.engine import LATENESS_NS, Engine
+from watchkeeper_sensor.decoding import PROGRAMS
+from watchkeeper_sensor.decoding.sensor import SensorEvent, lost
+from watchkeeper_sensor.events import EventStream
+from watchkeeper_sensor.kernel.filters import filters_of
+from watchkeeper_sensor.kernel.programs import KernelSensor
+from watchkeeper_sensor.surroundings import Surroundings
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from pathlib import Path
+
+    from watchkeeper_detection.detection import Detection
+    from watchkeeper_detection.event import Event
+    from watchkeeper_detection.program import Program
+    from watchkeeper_sensor.kernel.filters import Filters
+    from watchkeeper_sensor.kernel.programs import BlindSpot
+
+TICK_SECONDS = 0.5  # between two looks at losses, clock and windows
+ACTS_KEPT = 10_000  # of events whose matches wait for others
+DELAYS_KEPT = 10_000
+ALL = frozenset(kind for program in PROGRAMS for kind in program.kinds)
+
+
+@dataclass(slots=True)
+class Health:
+    """How the agent does, since it started."""
+
+    started_at: float
+    kinds: tuple[str, ...]
+    blind_spots: list[BlindSpot]
+    events: int = 0
+    detections: Counter[str] = field(default_factory=Counter)  # severity → how many
+    lost: Counter[str] = field(default_factory=Counter)  # kind → records
+    unlabelled: int = 0  # events of a container that no runtime file describes
+    in_containers: int = 0
+    delays_ms: deque[float] = field(default_factory=lambda: deque(maxlen=DELAYS_KEPT))  # from the act to its detection
+
+    @property
+    def resident_bytes(self) -> int:
+        """Memory in use now."""
+        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 (once a second)
+            return int(file.read().split()[1]) * resource.getpagesize()
+
+
+def kernel_part(program: Program) -> Program:
+    """The rules that something of the kernel can concern, with the kinds that the sensor tells."""
+    told = {*ALL, *(kind for rule in program.rules for kind in rule.kinds if kind.startswith("sensor.")), "container.start", "container.stop"}
+    rules = tuple(
+        rule
+        for rule in program.rules
+        if told.intersection(rule.kinds) or (rule.sequence and any(told.intersection(step.kinds) for step in rule.sequence.steps))
+    )
+    return msgspec.structs.replace(program, rules=rules)
+
+
+class Agent:
+    """Owns the kernel's programs and the engine. Raises BpfUnavailableError where the machine can't."""
+
+    def __init__(self, programs: Path, program: Program, *, also: Collection[str] = ()) -> None:
+        """`also`: kinds that are told whatever the policies ask for."""
+        self.program = kernel_part(program)
+        self.around = Surroundings()
+        filters = self._filters(also)
+        self.kernel = KernelSensor(programs, filters.kinds, PROGRAMS)
+        self.kernel.keep_quiet(os.getpid())
+        self.kernel.set_filters(filters)
+        self.stream = EventStream(self.around)
+        self.stream.tree.seed()
+        self.engine = Engine(self.program)
+        self.health = Health(time.time(), tuple(sorted(self.kernel.kinds)), self.kernel.blind_spots)
+        self._acts: OrderedDict[str, Act] = OrderedDict()
+        self._lost_before: dict[tuple[str, str, int], int] = {}
+        self._ticked_at = 0.0
+        self._looked_at = time.time_ns()
+        self._own = 0
+        self._pending: list[Event] = [self._own_event("sensor.started")]
+
+    def _filters(self, also: Collection[str]) -> Filters:
+        filters = filters_of(self.program)
+        filters.kinds.update(also)
+        filters.by_path.difference_update(also)
+        return filters
+
+    def _own_event(self, kind: str, **fields: object) -> SensorEvent:
+        self._own += 1
+        return SensorEvent(kind, self._own, time.time_ns(), self.around, **fields)
+
+    def events(self, seconds: float) -> Iterator[Event]:
+        """Events of what happened until now; waits up to `seconds` for some."""
+        yield from self._pending
+        self._pending.clear()
+        if self.kernel.rings.wait(seconds):
+            for event in self.stream.take(self.kernel.rings.rings):
+                self.health.events += 1
+                yield event
+        if time.monotonic() - self._ticked_at >= TICK_SECONDS:
+            yield from self._tick()
+
+    def _tick(self) -> Iterator[Event]:
+        self._ticked_at = time.monotonic()
+        self.around.tick()
+        since, self._looked_at = self._looked_at, time.time_ns()
+        for (kind, cause, cgroup), count in self.kernel.losses().items():
+            more = count - self._lost_before.get((kind, cause, cgroup), 0)
+            self._lost_before[(kind, cause, cgroup)] = count
+            if more > 0:
+                self.health.lost[kind] += more
+                self._own += 1
+                yield lost(self._own, self.around, kind, cause, cgroup, more, since, self._looked_at)
+
+    def judge(self, event: Event) -> list[Detection]:
+        """Detections of this event, and of sequences and thresholds that it completes."""
+        detections, matches = self.engine.matcher.match(event)
+        if not detections and not matches:
+            return []
+        act = self._act(event)
+        found = [msgspec.structs.replace(detection, act=act) for detection in detections]
+        if matches:
+            self._acts[event.id] = act
+            while len(self._acts) > ACTS_KEPT:
+                self._acts.popitem(last=False)
+            for match in matches:
+                found += self._with_acts(self.engine.wait(match))
+        return [self._counted(detection) for detection in found]
+
+    def advance(self) -> list[Detection]:
+        """Detections of windows that are over now: nothing older than the lateness of kernel events is still to come."""
+        return [self._counted(detection) for detection in self._with_acts(self.engine.advance(time.time_ns() - LATENESS_NS["kernel"]))]
+
+    def _with_acts(self, detections: list[Detection]) -> list[Detection]:
+        return [msgspec.structs.replace(detection, act=self._acts.get(detection.event_ids[-1])) for detection in detections]
+
+    def _counted(self, detection: Detection) -> Detection:
+        self.health.detections[detection.severity] += 1
+        self.health.delays_ms.append((time.time_ns() - detection.observed_at) / 1e6)
+        return detection
+
+    def _act(self, event: Event) -> Act:
+        process, container, pod = event.process, event.container, event.pod
+        return Act(
+            process=process.exe or process.name,
+            process_id=process.process_id,
+            command_line=process.command_line,
+            user=process.user or (None if process.uid is None else str(process.uid)),
+            ancestors=tuple(process.ancestors.exes or ()),
+            container_id=container.id,
+            container=container.name,
+            image=container.image,
+            pod=f"{pod.namespace}/{pod.name}" if pod.name else None,
+        )
+
+    def reload(self, program: Program, *, also: Collection[str] = ()) -> None:
+        """Judge by other policies from now on; state of rules whose condition did not change is kept."""
+        self.program = kernel_part(program)
+        self.kernel.set_filters(self._filters(also))
+        snapshot = self.engine.snapshot()
+        self.engine = Engine(self.program)
+        self.engine.restore(snapshot)
+
+    def close(self) -> None:
+        self.kernel.close()
