@@ -60,6 +60,14 @@ struct thread_info {
 	u32 status;
 };
 
+struct hlist_node {
+	struct hlist_node *next, **pprev;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
 struct list_head {
 	struct list_head *next, *prev;
 };
@@ -187,6 +195,12 @@ struct files_struct {
 
 struct fs_struct {
 	struct path root, pwd;
+	int umask;
+};
+
+struct proc_inode {
+	struct pid *pid;
+	struct inode vfs_inode;
 };
 
 struct ovl_inode {
@@ -206,6 +220,7 @@ struct upid {
 
 struct pid {
 	unsigned int level;
+	struct hlist_head tasks[4];
 	struct upid numbers[1];
 };
 
@@ -291,6 +306,7 @@ struct task_struct {
 	struct signal_struct *signal;
 	struct mm_struct *mm;
 	struct pid *thread_pid;
+	struct hlist_node pid_links[4];
 	struct seccomp seccomp;
 	kuid_t loginuid;
 	unsigned int sessionid;
