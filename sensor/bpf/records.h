@@ -81,6 +81,10 @@ enum record_kind {
 	TTY_INJECT = 131,
 	SENSOR_TAMPERED = 140,
 	SENSOR_ENFORCED = 141,
+	SENSOR_NOT_ENFORCED = 142,
+	CGROUP_MKDIR = 150, /* these three are no events: they tell the agent which cgroup is whose */
+	CGROUP_ATTACH = 151,
+	CGROUP_RMDIR = 152,
 	KINDS = 192, /* kinds are below this */
 };
 

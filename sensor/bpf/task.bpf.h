@@ -8,32 +8,61 @@ static __always_inline u64 task_start(struct task_struct *task)
 	return BPF_CORE_READ(task, group_leader, start_boottime);
 }
 
-static __always_inline u64 task_key_in(struct task_struct *task, u32 subsystem)
+/* Ids of cgroups are unique in one hierarchy alone, so the key says in its top byte which one it is of. */
+enum task_hierarchy {
+	HIERARCHY_UNIFIED = 0,
+	HIERARCHY_MEMORY = 1,
+	HIERARCHY_DEVICES = 2,
+	HIERARCHY_PIDS = 3,
+	HIERARCHY_CPU = 4,
+	HIERARCHY_NONE = 5,
+};
+
+/* Number of a controller on this kernel, -1 where it has none. */
+static __always_inline s32 task_controller(u32 hierarchy)
 {
-	struct cgroup_subsys_state *state = 0;
-	struct css_set *set = BPF_CORE_READ(task, cgroups);
-	bpf_core_read(&state, sizeof(state), &set->subsys[subsystem & 15]);
-	struct cgroup *cgroup = BPF_CORE_READ(state, cgroup);
-	return BPF_CORE_READ(cgroup, level) > 0 ? BPF_CORE_READ(cgroup, kn, id) : 0;
+	if (hierarchy == HIERARCHY_MEMORY && bpf_core_enum_value_exists(enum cgroup_subsys_id, memory_cgrp_id))
+		return bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id);
+	if (hierarchy == HIERARCHY_DEVICES && bpf_core_enum_value_exists(enum cgroup_subsys_id, devices_cgrp_id))
+		return bpf_core_enum_value(enum cgroup_subsys_id, devices_cgrp_id);
+	if (hierarchy == HIERARCHY_PIDS && bpf_core_enum_value_exists(enum cgroup_subsys_id, pids_cgrp_id))
+		return bpf_core_enum_value(enum cgroup_subsys_id, pids_cgrp_id);
+	if (hierarchy == HIERARCHY_CPU && bpf_core_enum_value_exists(enum cgroup_subsys_id, cpu_cgrp_id))
+		return bpf_core_enum_value(enum cgroup_subsys_id, cpu_cgrp_id);
+	return -1;
 }
 
-/* Container key: id of the v2 cgroup where it is not the root's, else of the first v1 hierarchy in which the task is not in the
- * root. 0: in no cgroup of its own anywhere. The agent computes the same from /proc (containers/cgroups.py).
+static __always_inline u64 task_cgroup_key(struct cgroup *cgroup, u32 hierarchy)
+{
+	return BPF_CORE_READ(cgroup, level) > 0 ? BPF_CORE_READ(cgroup, kn, id) | (u64)hierarchy << 56 : 0;
+}
+
+static __always_inline u64 task_key_in(struct task_struct *task, u32 hierarchy)
+{
+	s32 controller = task_controller(hierarchy);
+	struct cgroup_subsys_state *state = 0;
+	struct css_set *set = BPF_CORE_READ(task, cgroups);
+	if (controller < 0)
+		return 0;
+	bpf_core_read(&state, sizeof(state), &set->subsys[controller & 15]);
+	return task_cgroup_key(BPF_CORE_READ(state, cgroup), hierarchy);
+}
+
+/* Container key: id of the v2 cgroup where it is not the root's, else of the first v1 hierarchy (memory, devices, pids, cpu) in
+ * which the task is not in the root. 0: in no cgroup of its own anywhere. The agent computes the same from /proc
+ * (containers/cgroups.py).
  */
 static __always_inline u64 task_container_key(struct task_struct *task)
 {
-	struct cgroup *unified = BPF_CORE_READ(task, cgroups, dfl_cgrp);
-	if (BPF_CORE_READ(unified, level) > 0)
-		return BPF_CORE_READ(unified, kn, id);
-	u64 key = 0;
-	if (bpf_core_enum_value_exists(enum cgroup_subsys_id, memory_cgrp_id))
-		key = task_key_in(task, bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id));
-	if (!key && bpf_core_enum_value_exists(enum cgroup_subsys_id, devices_cgrp_id))
-		key = task_key_in(task, bpf_core_enum_value(enum cgroup_subsys_id, devices_cgrp_id));
-	if (!key && bpf_core_enum_value_exists(enum cgroup_subsys_id, pids_cgrp_id))
-		key = task_key_in(task, bpf_core_enum_value(enum cgroup_subsys_id, pids_cgrp_id));
-	if (!key && bpf_core_enum_value_exists(enum cgroup_subsys_id, cpu_cgrp_id))
-		key = task_key_in(task, bpf_core_enum_value(enum cgroup_subsys_id, cpu_cgrp_id));
+	u64 key = task_cgroup_key(BPF_CORE_READ(task, cgroups, dfl_cgrp), HIERARCHY_UNIFIED);
+	if (!key)
+		key = task_key_in(task, HIERARCHY_MEMORY);
+	if (!key)
+		key = task_key_in(task, HIERARCHY_DEVICES);
+	if (!key)
+		key = task_key_in(task, HIERARCHY_PIDS);
+	if (!key)
+		key = task_key_in(task, HIERARCHY_CPU);
 	return key;
 }
 

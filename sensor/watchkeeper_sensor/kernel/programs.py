@@ -45,8 +45,8 @@ class BpfProgram:
     needs: tuple[str, ...] = ()
 
 
-ALWAYS = ("process.exec", "process.fork", "process.exit")
-"""Kinds that the process tree is made of: told whatever the policies ask for."""
+ALWAYS = ("process.exec", "process.fork", "process.exit", "container.start", "container.stop")
+"""Kinds that the process tree and the containers are made of: told whatever the policies ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class BlindSpot:
     log: str = ""
 
 
-CAUSES = {0: "ring_full", 1: "rate", 2: "scratch", 3: "unreadable"}
+CAUSES = {0: "ring_full", 1: "rate_limit", 2: "scratch", 3: "decode"}
 
 
 class KernelSensor:

@@ -82,8 +82,12 @@ KINDS = {
     131: "tty.inject",
     140: "sensor.tampered",
     141: "sensor.enforced",
+    142: "sensor.not_enforced",
+    150: "cgroup.mkdir",
+    151: "cgroup.attach",
+    152: "cgroup.rmdir",
 }
-"""Number of a record's kind → the event kind that it becomes."""
+"""Number of a record's kind → the event kind that it becomes; those of cgroups become none, they tell which cgroup is whose."""
 
 NUMBERS = {name: number for number, name in KINDS.items()}
 
