@@ -144,6 +144,7 @@ struct inode {
 	u32 i_rdev;
 	s64 i_size;
 	struct timespec64 i_ctime;
+	void *i_private;
 };
 
 struct dentry {
@@ -210,6 +211,7 @@ struct ovl_inode {
 
 struct mm_struct {
 	unsigned long arg_start, arg_end, env_start, env_end;
+	unsigned long start_brk, brk, stack_vm;
 	struct file *exe_file;
 };
 
@@ -319,6 +321,9 @@ struct task_struct {
 	struct css_set *cgroups;
 	int exit_code;
 	unsigned long atomic_flags;
+	unsigned int personality;
+	struct list_head ptraced, ptrace_entry;
+	void *stack;
 };
 
 struct linux_binprm {
@@ -353,6 +358,24 @@ struct sock {
 	u16 sk_type;
 	u16 sk_protocol;
 	struct socket *sk_socket;
+	struct pid *sk_peer_pid;
+};
+
+struct sockaddr_un {
+	unsigned short sun_family;
+	char sun_path[108];
+};
+
+struct unix_address {
+	int len;
+	struct sockaddr_un name[1];
+};
+
+struct unix_sock {
+	struct sock sk;
+	struct unix_address *addr;
+	struct path path;
+	struct sock *peer;
 };
 
 #pragma clang attribute pop
