@@ -34,8 +34,13 @@ $(INSTALLED): requirements.lock requirements-dev.lock pyproject.toml
 	@touch $@
 	@echo "install: done; the command is $(BIN)/watchkeeper"
 
-run: $(INSTALLED) ## judge the sample logs in samples/ with the shipped library
-	$(BIN)/watchkeeper judge samples
+run: $(INSTALLED) ## watch this host (without a terminal: the demo, which ends by itself); judge the sample logs where it can't be watched
+	@why=""; [ "$$(id -u)" = 0 ] || why="root is needed to load programs into the kernel: sudo make run"; \
+	[ -n "$$why" ] || [ -e /sys/kernel/btf/vmlinux ] || why="this kernel has no type information (CONFIG_DEBUG_INFO_BTF)"; \
+	[ -n "$$why" ] || $(MAKE) --no-print-directory bpf || why="the sensor's programs could not be built: see above for what is missing"; \
+	if [ -n "$$why" ]; then echo "run: this host can't be watched: $$why"; echo "run: judging the sample logs instead"; $(BIN)/watchkeeper judge samples; \
+	elif [ -t 1 ] && [ -z "$${CI:-}" ]; then $(BIN)/watchkeeper up; \
+	else $(BIN)/watchkeeper up --demo; fi
 
 bpf: ## build the sensor's programs (installs clang, libbpf and bpftool with apt where they are missing)
 	@missing=""; command -v clang >/dev/null || ls /usr/bin/clang-1[4-9] >/dev/null 2>&1 || missing="$$missing clang"; \

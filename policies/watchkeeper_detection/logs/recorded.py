@@ -116,7 +116,7 @@ def as_record(event: Event) -> dict[str, Any]:
 
 def _present(struct: Any) -> dict[str, Any]:
     found = {}
-    for name, key in _keys(type(struct)):
+    for name, key in _keys(struct.__class__):
         value = getattr(struct, name)
         if isinstance(value, msgspec.Struct):
             value = _present(value) or None
