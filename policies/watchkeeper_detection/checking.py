@@ -145,10 +145,11 @@ def _check_rule(policy: RuntimePolicy, rule: RuleWritten, exceptions: Sequence[t
     if not _kinds_are_allowed(policy, rule, pen):
         return None
     spec = policy.spec
-    enabled, severity, count, within_ns = spec.enabled, rule.severity, None, None
+    enabled, severity, mode, count, within_ns = spec.enabled, rule.severity, spec.mode, None, None
     for override in (exception.spec.override for exception, _ in exceptions if exception.spec.override):
         enabled = enabled if override.enabled is None else override.enabled
         severity = override.severity or severity
+        mode = override.mode or mode
         if override.threshold:
             count, within_ns = override.threshold.count or count, override.threshold.within_ns or within_ns
     sequence = _check_sequence(rule, pen)
@@ -194,6 +195,7 @@ def _check_rule(policy: RuntimePolicy, rule: RuleWritten, exceptions: Sequence[t
         suppress=suppress,
         sequence=_with_kept(sequence, pen) if sequence else None,
         kill=rule.kill,
+        enforces=rule.kill and mode == "Enforce",
         status=spec.status,
         runbook=rule.runbook or spec.runbook or "",
         blind_spots=tuple(rule.blind_spots or spec.blind_spots or ()),

@@ -11,7 +11,7 @@ import msgspec
 from watchkeeper_detection.cel.tree import TREE_VERSION, Node
 from watchkeeper_detection.detection import Confidence, Severity
 
-PROGRAM_VERSION = 1
+PROGRAM_VERSION = 2
 
 
 class Guard(msgspec.Struct, frozen=True):
@@ -80,6 +80,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     state_key   hash of policy, rule and condition: state outlives an edit of the message, not one of the condition
     attack      v19 ids, each followed by its v18 id where that differs
     include     globs of the namespaces that the policy covers (empty: all), `exclude` those that it leaves out
+    kill        what does this is to be killed at the hook; `enforces` says whether it is (mode Enforce) or would have been
     reveals     messages show secrets: for a person at a terminal who asked for them
     reads       vocabulary paths that any part of the rule reads from an event
     open_paths  paths that it reads below open fields
@@ -105,6 +106,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     suppress: Suppress | None = None
     sequence: Sequence | None = None
     kill: bool = False
+    enforces: bool = False
     reveals: bool = False
     status: str = "stable"
     runbook: str = ""

@@ -16,6 +16,7 @@ from watchkeeper_detection.engine import LATENESS_NS, Engine
 from watchkeeper_sensor.decoding import PROGRAMS
 from watchkeeper_sensor.decoding.sensor import SensorEvent, lost
 from watchkeeper_sensor.events import EventStream
+from watchkeeper_sensor.kernel.enforcement import Enforcement, enforcement_of, protect, tell_scope
 from watchkeeper_sensor.kernel.filters import filters_of
 from watchkeeper_sensor.kernel.programs import KernelSensor
 from watchkeeper_sensor.surroundings import Surroundings
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 TICK_SECONDS = 0.5  # between two looks at losses, clock and windows
 ACTS_KEPT = 10_000  # of events whose matches wait for others
 DELAYS_KEPT = 10_000
+ENFORCING = "exec_enforce"
 ALL = frozenset(kind for program in PROGRAMS for kind in program.kinds)
 
 
@@ -75,12 +77,16 @@ class Agent:
         """`also`: kinds that are told whatever the policies ask for."""
         self.program = kernel_part(program)
         self.around = Surroundings()
+        self.enforcement = enforcement_of(self.program)
         filters = self._filters(also)
         self.kernel = KernelSensor(programs, filters.kinds, PROGRAMS)
         self.kernel.keep_quiet(os.getpid())
         self.kernel.set_filters(filters)
         self.stream = EventStream(self.around)
         self.stream.tree.seed()
+        self._scoped: set[int] = set()
+        self._test_id = 1
+        self._enforce(self.enforcement)
         self.engine = Engine(self.program)
         self.health = Health(time.time(), tuple(sorted(self.kernel.kinds)), self.kernel.blind_spots)
         self._acts: OrderedDict[str, Act] = OrderedDict()
@@ -90,9 +96,30 @@ class Agent:
         self._own = 0
         self._pending: list[Event] = [self._own_event("sensor.started")]
 
+    def _enforce(self, enforcement: Enforcement) -> None:
+        """Hand the rules that kill to the kernel, where it runs the program for them."""
+        self.enforcement = enforcement
+        if not self.kernel.object.is_attached(ENFORCING):
+            return
+        self.around.enforced_rules = tuple(enforcement.rules)
+        protect(self.kernel.object)
+        for cgroup in self.stream.tree.cgroups():
+            self._scope(cgroup)
+        self._test_id = enforcement.install(self.kernel.object, self._test_id)
+
+    def _scope(self, cgroup: int) -> None:
+        """Let the kernel know of a cgroup that was met for the first time."""
+        container_id = self.around.containers.id_of(cgroup)
+        if container_id is None and self.around.containers.is_unknown(cgroup):
+            return
+        self._scoped.add(cgroup)
+        tell_scope(self.kernel.object, cgroup, is_container=container_id is not None)
+
     def _filters(self, also: Collection[str]) -> Filters:
         filters = filters_of(self.program)
         filters.kinds.update(also)
+        if self.enforcement.rules:
+            filters.kinds.update(("sensor.enforced", "sensor.not_enforced"))
         filters.by_path.difference_update(also)
         return filters
 
@@ -107,6 +134,8 @@ class Agent:
         if self.kernel.rings.wait(seconds):
             for event in self.stream.take(self.kernel.rings.rings):
                 self.health.events += 1
+                if self.enforcement.rules and event.header[5] not in self._scoped:
+                    self._scope(event.header[5])
                 yield event
         if time.monotonic() - self._ticked_at >= TICK_SECONDS:
             yield from self._tick()
@@ -167,7 +196,9 @@ class Agent:
     def reload(self, program: Program, *, also: Collection[str] = ()) -> None:
         """Judge by other policies from now on; state of rules whose condition did not change is kept."""
         self.program = kernel_part(program)
+        enforcement = enforcement_of(self.program)
         self.kernel.set_filters(self._filters(also))
+        self._enforce(enforcement)
         snapshot = self.engine.snapshot()
         self.engine = Engine(self.program)
         self.engine.restore(snapshot)

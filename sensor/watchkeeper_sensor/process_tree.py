@@ -96,6 +96,10 @@ class ProcessTree:
     def exited(self, process_id: int, start: int) -> None:
         self._images.pop((process_id, start // TICK_NS), None)
 
+    def cgroups(self) -> set[int]:
+        """Cgroups of all processes that are known."""
+        return {image.cgroup for image in self._images.values()}
+
     def seed(self) -> int:
         """Take up the processes that run already; returns how many."""
         from watchkeeper_sensor.containers.cgroups import cgroup_key_of  # noqa: PLC0415 (at start only)

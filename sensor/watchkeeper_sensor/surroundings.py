@@ -15,6 +15,8 @@ from watchkeeper_sensor.process import NAMESPACES, Host
 if TYPE_CHECKING:
     import msgspec
 
+    from watchkeeper_detection.program import Rule
+
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 PASSWD = Path("/etc/passwd")
 LINKS = {"mount": "mnt", "process": "pid", "network": "net", "user": "user", "uts": "uts", "ipc": "ipc", "cgroup": "cgroup", "time": "time"}
@@ -28,6 +30,7 @@ class Surroundings:
         boot_id = BOOT_ID.read_text().strip()
         self.host = Host(boot_id, host_namespaces(), host_users())
         self.containers = Containers(Cgroups())
+        self.enforced_rules: tuple[Rule, ...] = ()  # by the number that the kernel knows them by
         self.boot_time_ns = 0
         self.tick()
         self.node: msgspec.Struct = _Node(name=node_name or os.uname().nodename, kernel=os.uname().release, boot_id=boot_id)
