@@ -72,7 +72,7 @@ def _step(value, word):
     elif isinstance(value, list) and isinstance(word, int):
         found = value[word] if word < len(value) else None
     else:
-        return ABSENT if isinstance(word, int) else FAILED
+        return ABSENT  # what is no object has no members
     return ABSENT if found is None else found
 
 

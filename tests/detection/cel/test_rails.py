@@ -137,6 +137,7 @@ def atom_holds(atom, record):
         "prefix": lambda: value.startswith(atom.value),
         "suffix": lambda: value.endswith(atom.value),
         "contains": lambda: atom.value in value,
+        "present": lambda: True,
     }
     return tests[atom.op]()
 
