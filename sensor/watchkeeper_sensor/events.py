@@ -7,14 +7,16 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from watchkeeper_sensor.decoding import EVENTS
+from watchkeeper_sensor.decoding.container import ATTACH, CGROUP, MKDIR, RMDIR, STARTED, STOPPED, container_event
 from watchkeeper_sensor.decoding.kernel_event import KernelEvent
-from watchkeeper_sensor.kernel.records import HEADER
+from watchkeeper_sensor.kernel.records import HEADER, text
 from watchkeeper_sensor.process_tree import ProcessTree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from watchkeeper_sensor.kernel.ring import Ring
+    from watchkeeper_sensor.process import Image
     from watchkeeper_sensor.surroundings import Surroundings
 
 TAKEN = 20_000  # records of a ring at once
@@ -33,6 +35,7 @@ class EventStream:
         self.tree = ProcessTree(surroundings.host, surroundings.containers)
         self.unreadable = 0
         self._held: deque[tuple[tuple[Any, ...], bytes]] = deque()
+        self._also: deque[KernelEvent] = deque()  # what the last record means for containers
         self._number = 0
 
     def take(self, rings: Sequence[Ring]) -> Iterator[KernelEvent]:
@@ -55,8 +58,12 @@ class EventStream:
         for header, record in taken:
             if header[TIME] > until:
                 self._held.append((header, record))
-            elif (event := self.event(header, record)) is not None:
-                yield event
+            else:
+                event = self.event(header, record)
+                if event is not None:
+                    yield event
+                while self._also:
+                    yield self._also.popleft()
 
     @staticmethod
     def _complete_until(rings: Sequence[Ring], taken: list[tuple[tuple[Any, ...], bytes]]) -> int:
@@ -67,7 +74,7 @@ class EventStream:
         """The event that a record is; None for a kind that this agent does not know, counted."""
         cls = EVENTS.get(header[0])
         if cls is None:
-            self.unreadable += 1
+            self._take_cgroup(header, record)
             return None
         tree, number = self.tree, header[0]
         image = tree.of(header[7], header[6], header[5])
@@ -78,14 +85,46 @@ class EventStream:
             if number == EXEC:
                 event.before = image
                 image, _ = tree.executed(record, image)
+                if image.container_id is not None and self.around.containers.running.starts(image.container_id, image.cgroup):
+                    self._started(header, record, image, image.container_id)
             elif number == FORK:
                 tree.forked(record, image)
             elif number == EXIT:
-                tree.exited(header[7], header[6])
+                self._stopped(header, record, image, tree.exited(header[7], header[6]))
         except ValueError:
             self.unreadable += 1
             return None
         event.image = image
+        return event
+
+    def _take_cgroup(self, header: tuple[Any, ...], record: bytes) -> None:
+        """Learn from the record of a cgroup; one of a kind that this agent does not know is counted."""
+        number, containers = header[0], self.around.containers
+        if number not in (MKDIR, ATTACH, RMDIR) or len(record) < CGROUP.size:
+            self.unreadable += 1
+            return
+        made = CGROUP.read(record)
+        if number == MKDIR:
+            containers.made(made.key, text(record, made.path) or "")
+        elif number == ATTACH:
+            containers.met(made.key, text(record, made.path) or "")
+            stopped = self.tree.moved(made.process, made.start, made.key)
+            self._stopped(header, record, self.tree.of(header[7], header[6], header[5]), stopped)
+        else:
+            stopped = containers.removed(made.key)
+            if stopped is not None and containers.running.removed(stopped, made.key):
+                self._stopped(header, record, self.tree.of(header[7], header[6], header[5]), stopped)
+
+    def _started(self, header: tuple[Any, ...], record: bytes, image: Image, container_id: str) -> None:
+        self.around.containers.started(container_id, header[TIME] + self.around.boot_time_ns)
+        self._also.append(self._numbered(container_event(STARTED, header, record, self.around, image, container_id)))
+
+    def _stopped(self, header: tuple[Any, ...], record: bytes, image: Image, container_id: str | None) -> None:
+        if container_id is not None:
+            self._also.append(self._numbered(container_event(STOPPED, header, record, self.around, image, container_id)))
+
+    def _numbered(self, event: KernelEvent) -> KernelEvent:
+        self._number = event.number = self._number + 1
         return event
 
 

@@ -46,6 +46,7 @@ class ProcessTree:
         image.container_id = self.containers.id_of(cgroup)
         if not image_from_proc(image, self):
             self.unknown += 1
+        self.containers.running.joins(image.container_id, (process_id, start // TICK_NS))
         return image
 
     def _put(self, image: Image) -> None:
@@ -71,6 +72,7 @@ class ProcessTree:
             made.child_in_namespace == 1 or bool(parent.container_entry and parent.container_id == child.container_id and parent.container_process_id == 1)
         )
         child.entered_container = False
+        self.containers.running.joins(child.container_id, (child.process_id, child.start // TICK_NS))
         self._put(child)
         return made
 
@@ -90,11 +92,35 @@ class ProcessTree:
             first = made.container_process == 1
             image.container_entry = first or bool(before.container_entry)
             image.entered_container = bool(before.entered_container) or (outside and not first)
+        self._change_container(before, image)
         self._put(image)
         return image, made
 
-    def exited(self, process_id: int, start: int) -> None:
-        self._images.pop((process_id, start // TICK_NS), None)
+    def _change_container(self, before: Image, after: Image) -> str | None:
+        """A process is in another container than before; returns the one that stopped by that."""
+        key = (after.process_id, after.start // TICK_NS)
+        running = self.containers.running
+        stopped = before.container_id if before.container_id != after.container_id and running.leaves(before.container_id, key) else None
+        running.joins(after.container_id, key)
+        return stopped
+
+    def moved(self, process_id: int, start: int, cgroup: int) -> str | None:
+        """A process was moved to another cgroup; returns the container that stopped by that. One that is not known is taken up when it acts."""
+        before = self._images.get((process_id, start // TICK_NS))
+        if before is None or before.cgroup == cgroup:
+            return None
+        image = copy.copy(before)
+        image.view_of = None
+        image.cgroup = cgroup
+        image.container_id = self.containers.id_of(cgroup, entry_process=process_id)
+        self._put(image)
+        return self._change_container(before, image)
+
+    def exited(self, process_id: int, start: int) -> str | None:
+        """A process is gone; returns the container that stopped by that."""
+        key = (process_id, start // TICK_NS)
+        image = self._images.pop(key, None)
+        return image.container_id if image is not None and self.containers.running.leaves(image.container_id, key) else None
 
     def cgroups(self) -> set[int]:
         """Cgroups of all processes that are known."""
@@ -102,12 +128,14 @@ class ProcessTree:
 
     def seed(self) -> int:
         """Take up the processes that run already; returns how many."""
-        from watchkeeper_sensor.containers.cgroups import cgroup_key_of  # noqa: PLC0415 (at start only)
+        from watchkeeper_sensor.containers.cgroups import cgroup_key_of, hierarchies  # noqa: PLC0415 (at start only)
         from watchkeeper_sensor.proc import processes  # noqa: PLC0415
 
         count = 0
+        mounted = hierarchies()
         for process_id, start in processes():
             if process_id != os.getpid():
-                self.of(process_id, start, cgroup_key_of(process_id))
+                image = self.of(process_id, start, cgroup_key_of(process_id, mounted))
+                self.containers.running.starts(image.container_id, image.cgroup)  # before us: no event
                 count += 1
         return count

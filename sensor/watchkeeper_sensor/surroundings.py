@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from watchkeeper_detection.record_types import record_type
 from watchkeeper_sensor.containers import Containers
 from watchkeeper_sensor.containers.cgroups import Cgroups
+from watchkeeper_sensor.containers.runtimes import Runtimes
 from watchkeeper_sensor.process import NAMESPACES, Host
 
 if TYPE_CHECKING:
@@ -26,10 +27,11 @@ _Node: Any = record_type("node")
 class Surroundings:
     """Made once; `tick` follows the clock."""
 
-    def __init__(self, node_name: str | None = None) -> None:
+    def __init__(self, node_name: str | None = None, *, root: Path = Path("/")) -> None:
+        """`root`: where the host's files are mounted."""
         boot_id = BOOT_ID.read_text().strip()
         self.host = Host(boot_id, host_namespaces(), host_users())
-        self.containers = Containers(Cgroups())
+        self.containers = Containers(Cgroups(), Runtimes(root, dict(zip(NAMESPACES, self.host.namespaces, strict=True))))
         self.enforced_rules: tuple[Rule, ...] = ()  # by the number that the kernel knows them by
         self.boot_time_ns = 0
         self.tick()

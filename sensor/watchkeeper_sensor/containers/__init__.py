@@ -1,27 +1,28 @@
 """Containers: from the key of a cgroup to who runs in it.
 
-`Containers.id_of` is asked for each new process and must be quick; `of` gives what rules read.
+`Containers.id_of` is asked for each new process and must be quick; `of` gives what rules read. `running` says when containers start and stop.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+import time
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from watchkeeper_detection.logs.provider import time_text
 from watchkeeper_detection.record_types import record_type
-from watchkeeper_sensor.containers.cgroups import Cgroups, container_id_in
+from watchkeeper_sensor.containers.running import Running
+from watchkeeper_sensor.containers.runtimes import Container, Runtimes
 
 if TYPE_CHECKING:
-    import msgspec
+    from collections.abc import Callable
 
-KEYS = 16_384
+    from watchkeeper_sensor.containers.cgroups import Cgroups
 
-
-class Container(NamedTuple):
-    """The objects `container` and `pod` of events; both empty for the host."""
-
-    container: msgspec.Struct
-    pod: msgspec.Struct
-
+CONTAINERS = 8192  # described at most; the one found first goes first, and is looked for again when it is asked for
+RETRY_SECONDS = 1.0  # between two looks for a container that no file describes
 
 _Container: Any = record_type("container")
 _Pod: Any = record_type("pod")
@@ -31,28 +32,83 @@ HOST = Container(_Container(), _Pod())
 class Containers:
     """What is known of the containers of this host."""
 
-    def __init__(self, cgroups: Cgroups) -> None:
+    def __init__(self, cgroups: Cgroups, runtimes: Runtimes | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.running = Running()
+        self.runtimes = runtimes or Runtimes()
+        self.unknown_keys = 0  # questions for a cgroup that was not found: the process counts as the host's until it is
         self._cgroups = cgroups
-        self._ids: dict[int, str | None] = {}
-        self._known: dict[str, Container] = {}
+        self._clock = clock
+        self._known: OrderedDict[str, Container] = OrderedDict()
+        self._retry_at: dict[str, float] = {}  # of those in _known that are not resolved
+        self._pod_uids: OrderedDict[str, str] = OrderedDict()
 
     def id_of(self, key: int, entry_process: int | None = None) -> str | None:
-        """Container that a cgroup belongs to; None for the host. `entry_process` runs in it now, where that helps to find it."""
+        """Container that a cgroup belongs to; None for the host, and for a cgroup that is not known (see `is_unknown`). `entry_process` runs in it now."""
         if not key:
             return None
-        if key not in self._ids:
-            path = self._cgroups.path_of(key, entry_process)
-            if path is None:
-                return None  # not remembered: it may be found later
-            if len(self._ids) >= KEYS:
-                self._ids.clear()
-            self._ids[key] = container_id_in(path)
-        return self._ids[key]
+        place = self._cgroups.place_of(key, entry_process)
+        if place is None:
+            self.unknown_keys += 1
+            return None
+        if place.container_id and place.pod_uid and place.container_id not in self._pod_uids:
+            self._pod_uids[place.container_id] = place.pod_uid
+            if len(self._pod_uids) > CONTAINERS:
+                self._pod_uids.popitem(last=False)
+        return place.container_id
+
+    def is_unknown(self, key: int) -> bool:
+        """Whether nothing has told yet what a cgroup is. The root's (0) is the host's."""
+        return bool(key) and not self._cgroups.is_known(key)
+
+    def made(self, key: int, path: str) -> None:
+        """A cgroup was made: read what its runtime says while that lies there, for the container may be gone soon."""
+        if self._cgroups.learn(key, path).is_top:
+            container_id = self.id_of(key)
+            known = self._known.get(container_id or "")
+            if container_id and (known is None or not known.container.resolved):  # type: ignore[attr-defined]
+                self._retry_at.pop(container_id, None)
+                self.of(container_id)
+
+    def met(self, key: int, path: str) -> None:
+        """A cgroup that may be older than we are has this path."""
+        if not self._cgroups.is_known(key):
+            self._cgroups.learn(key, path)
+
+    def started(self, container_id: str, moment: int) -> None:
+        """A container started now (nanoseconds since the epoch), whatever its runtime's file says of an earlier start."""
+        if container_id in self._retry_at:
+            self._retry_at[container_id] = 0.0
+        found = self.of(container_id)
+        self._known[container_id] = found._replace(container=msgspec.structs.replace(found.container, started_at=time_text(moment)))
+
+    def removed(self, key: int) -> str | None:
+        """A cgroup was removed. Returns the container whose own it was."""
+        place = self._cgroups.place_of(key) if self._cgroups.is_known(key) else None
+        self._cgroups.forget(key)
+        return place.container_id if place is not None and place.is_top else None
 
     def of(self, container_id: str | None) -> Container:
+        """The objects that events carry; looked for again now and then while no file describes the container."""
         if container_id is None:
             return HOST
         found = self._known.get(container_id)
+        if found is not None and (container_id not in self._retry_at or self._clock() < self._retry_at[container_id]):
+            return found
+        return self._looked_for(container_id, found)
+
+    def _looked_for(self, container_id: str, before: Container | None) -> Container:
+        pod_uid = self._pod_uids.get(container_id)
+        found = self.runtimes.find(container_id, pod_uid)
         if found is None:
-            found = self._known[container_id] = Container(_Container(id=container_id, resolved=False), _Pod())
+            self._retry_at[container_id] = self._clock() + RETRY_SECONDS
+            found = Container(_Container(id=container_id, resolved=False), _Pod(uid=pod_uid))
+        else:
+            self._retry_at.pop(container_id, None)
+        started_at = before.container.started_at if before else None  # type: ignore[attr-defined]
+        if started_at:
+            found = found._replace(container=msgspec.structs.replace(found.container, started_at=started_at))
+        self._known[container_id] = found
+        self._known.move_to_end(container_id)
+        if len(self._known) > CONTAINERS:
+            self._retry_at.pop(self._known.popitem(last=False)[0], None)
         return found
