@@ -10,11 +10,12 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$python; break; fi; done)
 SOURCES := policies/watchkeeper_detection sensor/watchkeeper_sensor operator/watchkeeper_operator cli/watchkeeper_cli
 CORPUS ?= ../shared/corpus
+ACTIONS ?= $(CORPUS)/event-generator-actions.tsv
 SCORE ?= ../shared/tools/score.py
 FUZZ_INPUTS ?= 1000000
 BENCH_MIB ?= 2048
 
-.PHONY: help install bpf run test check format bench fuzz score crds docs conformance lock clean
+.PHONY: help install bpf run test check format bench fuzz score score-host crds docs conformance lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F '\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -73,6 +74,9 @@ docs: $(INSTALLED) ## write docs/fields.md from the vocabulary
 
 score: $(INSTALLED) ## judge a labelled corpus: recall and noise (CORPUS=folder, SCORE=script)
 	$(BIN)/python $(SCORE) $(CORPUS) --only k8s-audit,aks-audit,cloudtrail,vpcflow --command '$(BIN)/watchkeeper judge --source {source} {file} --output json'
+
+score-host: $(INSTALLED) bpf ## perform the acts of a table on this host and print which the library sees (ACTIONS=table); needs root
+	$(BIN)/python -m tests.host $(ACTIONS)
 
 bench: $(INSTALLED) ## throughput against plain JSON decoding, cost by number of rules, memory, processes (BENCH_MIB=size)
 	$(BIN)/python -m tests.bench --mib $(BENCH_MIB)

@@ -31,8 +31,9 @@ class Entity(msgspec.Struct, frozen=True):
 class Act(msgspec.Struct, frozen=True, kw_only=True):
     """Who acted on a host, for people: the process and where it came from, as it was at that moment.
 
-    ancestors  programs of the ancestors, parent first
-    pod        `namespace/name`
+    ancestors              programs of the ancestors, parent first
+    ancestor_process_ids   their process ids, in the same order
+    pod                    `namespace/name`
     """
 
     process: str | None
@@ -40,6 +41,7 @@ class Act(msgspec.Struct, frozen=True, kw_only=True):
     command_line: str | None = None
     user: str | None = None
     ancestors: tuple[str, ...] = ()
+    ancestor_process_ids: tuple[int, ...] = ()
     container_id: str | None = None
     container: str | None = None
     image: str | None = None

@@ -187,6 +187,7 @@ class Agent:
             command_line=process.command_line,
             user=process.user or (None if process.uid is None else str(process.uid)),
             ancestors=tuple(process.ancestors.exes or ()),
+            ancestor_process_ids=tuple(int(one.split(":")[1]) for one in process.ancestors.ids or ()),
             container_id=container.id,
             container=container.name,
             image=container.image,

@@ -15,7 +15,7 @@ import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from watchkeeper_sensor.kernel.libbpf import BpfUnavailableError
 from watchkeeper_sensor.kernel.programs import object_path, require_machine
@@ -45,10 +45,10 @@ spec:
 
 
 @contextmanager
-def sensor(*options: str) -> Iterator[subprocess.Popen[bytes]]:
+def sensor(*options: str, stdout: Any = subprocess.DEVNULL) -> Iterator[subprocess.Popen[bytes]]:
     """`watchkeeper up`, running and attached."""
     with tempfile.TemporaryDirectory() as state:
-        process = subprocess.Popen([COMMAND, "up", "--output", "json", "--state", state, *options], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        process = subprocess.Popen([COMMAND, "up", "--output", "json", "--state", state, *options], stdout=stdout, stderr=subprocess.PIPE)
         assert process.stderr is not None
         os.set_blocking(process.stderr.fileno(), False)
         end, said = time.monotonic() + START_SECONDS, b""
