@@ -50,13 +50,7 @@ class HandMadeContainer:
         binaries.mkdir(parents=True)
         for tool in TOOLS:
             shutil.copy("/bin/true", binaries / tool)
-        self.cgroups = [
-            path / "docker" / self.id
-            for path in (Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup"))
-            if (path / "cgroup.procs").exists()
-        ]
-        for cgroup in self.cgroups:
-            cgroup.mkdir(parents=True)
+        # as Docker does: the files first
         state = DOCKER / self.id
         state.mkdir(parents=True)
         config = {
@@ -72,6 +66,13 @@ class HandMadeContainer:
         (state / "hostconfig.json").write_text(
             json.dumps({"Privileged": self.privileged, "CapAdd": capabilities, "NetworkMode": "bridge", "PidMode": "", "IpcMode": "private"})
         )
+        self.cgroups = [
+            path / "docker" / self.id
+            for path in (Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup"))
+            if (path / "cgroup.procs").exists()
+        ]
+        for cgroup in self.cgroups:
+            cgroup.mkdir(parents=True)
         return self
 
     def run(self, *command: str) -> tuple[int, int]:
