@@ -88,7 +88,7 @@ def test_the_kernel_and_the_agent_give_a_process_the_same_key(watch, hierarchy):
     watching = watch(*LIFECYCLE)
     others = [name for name in CONTROLLERS[1:] if name != hierarchy]
     with out_of_the_way(*others), cgroup("watchkeeper-test", hierarchy) as folder:
-        with subprocess.Popen(["/bin/sleep", "30"], preexec_fn=lambda: (folder / "cgroup.procs").write_text(str(os.getpid()))) as sleeping:
+        with start_in([folder], "/bin/sleep", "30") as sleeping:
             (event,) = watching.events("process.exec", process=sleeping.pid)
             key = cgroup_key_of(sleeping.pid, MOUNTED)
             sleeping.kill()

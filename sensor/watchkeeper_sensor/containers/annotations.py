@@ -25,9 +25,9 @@ PODS = {
 DIGESTS = ("io.kubernetes.cri-o.ImageRef", "io.kubernetes.cri.image-name", "io.kubernetes.cri-o.ImageName")
 SOURCE = "kubernetes.io/config.source"
 TYPES = frozenset({"container", "sandbox"})
-DIGEST = re.compile(r"(?:^|@)(sha256:[0-9a-f]{64})$")
-BARE_DIGEST = re.compile(r"^[0-9a-f]{64}$")
-STATIC_UID = re.compile(r"^[0-9a-f]{32}$")
+DIGEST = re.compile(r"(?:^|@)(sha256:[0-9a-f]{64})\Z")
+BARE_DIGEST = re.compile(r"[0-9a-f]{64}")
+STATIC_UID = re.compile(r"[0-9a-f]{32}")
 """The kubelet hashes a static pod's manifest; the API server's ids have dashes."""
 
 
@@ -51,7 +51,7 @@ def pod_fields(annotations: Mapping[str, str], uid: str | None = None) -> dict[s
     if source is not None:
         found["static"] = source != "api"
     elif found.get("uid"):
-        found["static"] = bool(STATIC_UID.match(found["uid"]))
+        found["static"] = bool(STATIC_UID.fullmatch(found["uid"]))
     return found
 
 
@@ -59,7 +59,7 @@ def digest_of(reference: str | None) -> str | None:
     """Digest that an image's reference ends in."""
     if not reference:
         return None
-    if BARE_DIGEST.match(reference):
+    if BARE_DIGEST.fullmatch(reference):
         return f"sha256:{reference}"
     found = DIGEST.search(reference)
     return found[1] if found else None

@@ -10,16 +10,17 @@ import re
 from typing import NamedTuple
 
 CONTAINER = re.compile(
-    r"""^(?:
+    r"""(?:
         (?P<id>[0-9a-f]{64})                                                # cgroupfs driver: /docker/ID, /kubepods/burstable/podUID/ID
       | (?:docker|cri-containerd|crio|libpod(?:-payload)?|nerdctl)-(?P<scope>[0-9a-f]{64})(?:\.scope)?   # systemd driver
       | [\w.\\-]+:(?:docker|cri-containerd|crio|nerdctl|libpod):(?P<mixed>[0-9a-f]{64})                  # path of the systemd driver used by the other one
-      | lxc(?:\.payload)?\.(?P<lxc>[\w.-]{1,64})                            # lxc from 4.0 on
-    )$""",
+      | lxc\.payload\.(?P<lxc>[\w.-]{1,64})                                 # lxc from 4.0 on
+    )""",
     re.VERBOSE,
 )
-POD = re.compile(r"^(?:kubepods(?:-\w+)?-pod(?P<systemd>[0-9a-f_]{32,36})\.slice|pod(?P<cgroupfs>[0-9a-f-]{32,36}))$")
+POD = re.compile(r"kubepods(?:-\w+)?-pod(?P<systemd>[0-9a-f_]{32,36})\.slice|pod(?P<cgroupfs>[0-9a-f-]{32,36})")
 LXC, LIBPOD_PODS = "lxc", "libpod_parent"
+TEXT = 64  # of a name that is no id
 PARTS = 64  # looked at; whatever is deeper lies inside a container that was found by then
 
 
@@ -39,10 +40,10 @@ def place_of(path: str, *, ignored: frozenset[str] = frozenset()) -> Place:
     pod_uid, before = None, ""
     parts = path.split("/", PARTS + 1)[1 : PARTS + 1]
     for number, part in enumerate(parts):
-        pod = POD.match(part)
+        pod = POD.fullmatch(part)
         if pod:
             pod_uid = pod["cgroupfs"] or pod["systemd"].replace("_", "-")
-        container = part if before == LXC and number == 1 else _container_in(part)
+        container = part[:TEXT] if before == LXC and number == 1 else _container_in(part)
         is_libpod_pod = before == LIBPOD_PODS and number + 1 < len(parts)
         if container and container not in ignored and not is_libpod_pod:
             return Place(container, pod_uid, number == len(parts) - 1)
@@ -53,5 +54,5 @@ def place_of(path: str, *, ignored: frozenset[str] = frozenset()) -> Place:
 
 
 def _container_in(part: str) -> str | None:
-    found = CONTAINER.match(part)
+    found = CONTAINER.fullmatch(part)
     return found[found.lastgroup] if found and found.lastgroup else None

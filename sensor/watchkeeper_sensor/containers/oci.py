@@ -77,7 +77,7 @@ class Linux(msgspec.Struct):
     namespaces: list[Namespace] | None = None
     devices: list[Device] | None = None
     resources: Resources | None = None
-    seccomp: msgspec.Raw | None = None
+    seccomp: msgspec.Raw = msgspec.Raw(b"null")  # long, and all that is asked is whether there is one
 
 
 class Config(msgspec.Struct):
@@ -101,7 +101,7 @@ def privileges(config: Config, host_namespaces: dict[str, int], root: Path) -> d
         "devices": [one.path[:TEXT] for one in (linux.devices or [])[:LISTED] if one.path],
         "privileged": _is_privileged(process, linux),
     }
-    if linux.seccomp is None or bytes(linux.seccomp) == b"null":
+    if bytes(linux.seccomp) == b"null":
         found["seccomp"] = "unconfined"
     return found | _mounts(config.mounts or []) | _namespaces(linux.namespaces or [], host_namespaces, root)
 

@@ -33,7 +33,7 @@ STORAGES = ("run/containers/storage", "var/lib/containers/storage")
 DOCKER = "var/lib/docker/containers"
 MOBY = "moby"  # containerd's namespace of Docker's containers
 MANAGER = "io.container.manager"
-ID = re.compile(r"^[0-9a-f]{64}$")
+ID = re.compile(r"[0-9a-f]{64}")
 """What is ever put into a path."""
 
 _Container: Any = record_type("container")
@@ -59,7 +59,7 @@ class Runtimes:
 
     def find(self, container_id: str, pod_uid: str | None = None) -> Container | None:
         """What its runtime says of a container; None where no file describes it."""
-        if not ID.match(container_id):
+        if not ID.fullmatch(container_id):
             return None
         return self._in_docker(container_id) or self._in_bundle(container_id, pod_uid) or self._in_storage(container_id, pod_uid)
 
