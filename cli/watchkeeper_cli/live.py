@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from watchkeeper_cli.ending import FAILED, SUCCEEDED
+from watchkeeper_cli.ending import FAILED, SUCCEEDED, CommandError
 from watchkeeper_cli.output.live import view_for
 from watchkeeper_cli.policy_set import program_of
 from watchkeeper_cli.sensing import started
@@ -49,17 +49,19 @@ class Live:
     def __init__(self, request: Request) -> None:
         self._request = request
         self._is_over = False
+        self._is_to_reload = False
 
     def run(self) -> int:
         program = program_of(self._request.policies, with_library=self._request.with_library)
         webhook = self._webhook()
         store = self._store()
-        agent = started(program)
+        agent = started(program, state=None if self._request.demo else self._request.state)
         gc.collect()
         gc.freeze()  # policies and programs live as long as the run: collections need not look at them
         demo = self._demo(agent)
         view = view_for(self._request.output, agent, is_demo=demo is not None)
         before = [(number, signal.signal(number, self._end)) for number in (signal.SIGINT, signal.SIGTERM)]
+        before.append((signal.SIGHUP, signal.signal(signal.SIGHUP, self._ask_to_reload)))
         try:
             with view:
                 self._watch(agent, store, webhook, view, demo)
@@ -88,6 +90,10 @@ class Live:
             if found:
                 self._tell(found, store, webhook, view, demo)
             view.tick()
+            if agent.keeping_failed:
+                view.warn(agent.keeping_failed)
+            if self._is_to_reload:
+                self._reload(agent, view)
             if store and time.monotonic() - trimmed_at > TRIM_SECONDS:
                 trimmed_at = time.monotonic()
                 store.trim()
@@ -128,6 +134,20 @@ class Live:
         from watchkeeper_cli.demo import Demo
 
         return Demo(agent)
+
+    def _ask_to_reload(self, _signal: int, _frame: FrameType | None) -> None:
+        self._is_to_reload = True
+
+    def _reload(self, agent: Agent, view: View) -> None:
+        """Take up the policies as they are now; where they are wrong, those of before stay in force."""
+        self._is_to_reload = False
+        try:
+            program = program_of(self._request.policies, with_library=self._request.with_library)
+        except CommandError as error:
+            view.warn(f"the policies of before stay in force: {error}")
+            return
+        agent.reload(program)
+        view.warn(f"policies read again: {len(agent.program.rules)} rules over {len(agent.health.kinds)} kinds")
 
     def _end(self, _signal: int, _frame: FrameType | None) -> None:
         self._is_over = True

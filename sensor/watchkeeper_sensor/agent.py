@@ -13,9 +13,11 @@ import msgspec
 
 from watchkeeper_detection.detection import Act
 from watchkeeper_detection.engine import LATENESS_NS, Engine
+from watchkeeper_detection.logs.provider import time_text
 from watchkeeper_sensor.decoding import PROGRAMS
 from watchkeeper_sensor.decoding.sensor import SensorEvent, lost
 from watchkeeper_sensor.events import EventStream
+from watchkeeper_sensor.keeping import Keeper, KeepingError
 from watchkeeper_sensor.kernel.enforcement import Enforcement, enforcement_of, protect, tell_scope
 from watchkeeper_sensor.kernel.filters import filters_of
 from watchkeeper_sensor.kernel.programs import KernelSensor
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
     from watchkeeper_sensor.kernel.programs import BlindSpot
 
 TICK_SECONDS = 0.5  # between two looks at losses, clock and windows
+KEEP_SECONDS = 5.0  # between two savings of the state
+FROZEN_SECONDS = 3.0  # without a tick: somebody stopped the agent, or starved it
+CLOCK_STEP_NS = 2_000_000_000
 ACTS_KEPT = 10_000  # of events whose matches wait for others
 DELAYS_KEPT = 10_000
 ENFORCING = "exec_enforce"
@@ -73,8 +78,8 @@ def kernel_part(program: Program) -> Program:
 class Agent:
     """Owns the kernel's programs and the engine. Raises BpfUnavailableError where the machine can't."""
 
-    def __init__(self, programs: Path, program: Program, *, also: Collection[str] = ()) -> None:
-        """`also`: kinds that are told whatever the policies ask for."""
+    def __init__(self, programs: Path, program: Program, *, also: Collection[str] = (), state: Path | None = None) -> None:
+        """`also`: kinds that are told whatever the policies ask for. `state`: folder where windows survive a restart."""
         self.program = kernel_part(program)
         self.around = Surroundings()
         self.enforcement = enforcement_of(self.program)
@@ -94,7 +99,10 @@ class Agent:
         self._ticked_at = 0.0
         self._looked_at = time.time_ns()
         self._own = 0
-        self._pending: list[Event] = [self._own_event("sensor.started")]
+        self._keeper = Keeper(state) if state else None
+        self._kept_at = time.monotonic()
+        self.keeping_failed = ""  # why the state was not kept, the last time that it should have been
+        self._pending: list[Event] = self._opening()
 
     def _enforce(self, enforcement: Enforcement) -> None:
         """Hand the rules that kill to the kernel, where it runs the program for them."""
@@ -123,6 +131,29 @@ class Agent:
         filters.by_path.difference_update(also)
         return filters
 
+    def _opening(self) -> list[Event]:
+        """Take up what was kept, and say since when nobody watched."""
+        kept = self._keeper.load() if self._keeper else None
+        if kept is None:
+            return [self._own_event("sensor.started")]
+        try:
+            self.engine.restore(kept.engine)
+        except ValueError:  # of a version that kept other things: windows begin anew
+            self.engine = Engine(self.program)
+        cause = "stopped" if kept.stopped else "killed"
+        blind = {"since": time_text(kept.moment), "until": time_text(time.time_ns()), "cause": cause}
+        return [self._own_event("sensor.stopped", **blind), self._own_event("sensor.started", **blind)]
+
+    def _keep(self, *, stopped: bool = False) -> None:
+        if self._keeper is None:
+            return
+        self._kept_at = time.monotonic()
+        try:
+            self._keeper.save(self.around.host.boot_id, time.time_ns(), self.engine.snapshot(), stopped=stopped)
+            self.keeping_failed = ""
+        except KeepingError as error:
+            self.keeping_failed = str(error)
+
     def _own_event(self, kind: str, **fields: object) -> SensorEvent:
         self._own += 1
         return SensorEvent(kind, self._own, time.time_ns(), self.around, **fields)
@@ -141,9 +172,16 @@ class Agent:
             yield from self._tick()
 
     def _tick(self) -> Iterator[Event]:
-        self._ticked_at = time.monotonic()
-        self.around.tick()
+        now = time.monotonic()
+        silent, self._ticked_at = now - self._ticked_at if self._ticked_at else 0.0, now
+        moved = self.around.tick()
         since, self._looked_at = self._looked_at, time.time_ns()
+        if silent > FROZEN_SECONDS:
+            yield self._own_event("sensor.tampered", act="freeze", since=time_text(self._looked_at - int(silent * 1e9)), until=time_text(self._looked_at))
+        if abs(moved) > CLOCK_STEP_NS:
+            yield self._own_event("sensor.tampered", act="clock_step")
+        if now - self._kept_at >= KEEP_SECONDS:
+            self._keep()
         for (kind, cause, cgroup), count in self.kernel.losses().items():
             more = count - self._lost_before.get((kind, cause, cgroup), 0)
             self._lost_before[(kind, cause, cgroup)] = count
@@ -205,4 +243,5 @@ class Agent:
         self.engine.restore(snapshot)
 
     def close(self) -> None:
+        self._keep(stopped=True)
         self.kernel.close()

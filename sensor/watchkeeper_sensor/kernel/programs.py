@@ -68,15 +68,15 @@ class KernelSensor:
     def __init__(self, object_path: Path, kinds: Collection[str], programs: Iterable[BpfProgram]) -> None:
         """Raises BpfUnavailableError where nothing can be had on this machine."""
         require_machine(object_path)
-        wanted = {*kinds, *ALWAYS}
-        self.kinds = frozenset(wanted)
+        self.kinds: frozenset[str] = frozenset()
         self.blind_spots: list[BlindSpot] = []
         self._path = object_path
-        chosen = [program for program in programs if wanted.intersection(program.kinds)]
-        self.object, loaded = self._loaded(chosen)
-        self._attach(loaded)
+        self.object, self._able = self._loaded(list(programs))
+        self._handled: set[int] = set()  # places of handlers that are in force
+        self._failed: set[str] = set()  # programs that loaded and could not be attached
+        self._fill_compat()
         self.rings = Rings([Ring(self.object.map(name), self.object.entries(name)) for name in ("lifecycle", "activity")])
-        self._want(wanted)
+        self.hook(kinds)
 
     def _loaded(self, chosen: list[BpfProgram]) -> tuple[BpfObject, list[BpfProgram]]:
         """All at once; where the kernel refuses that, those that load one by one."""
@@ -109,31 +109,60 @@ class KernelSensor:
             raise
         return made
 
-    def _attach(self, programs: list[BpfProgram]) -> None:
-        handlers, compat = self.object.map("handlers"), self.object.map("compat_numbers")
-        places: Counter[str] = Counter()  # handlers that a call has already
+    def _fill_compat(self) -> None:
+        compat = self.object.map("compat_numbers")
+        for number in range(self.object.entries("compat_numbers")):
+            compat.put(_u32.pack(number), _s32.pack(COMPAT_NUMBERS.get(number, -1)))
+
+    def hook(self, kinds: Collection[str], by_path: Collection[str] = ()) -> None:
+        """Attach what tells these kinds and detach what tells no others; what stays attached misses nothing meanwhile."""
+        wanted = {*kinds, *ALWAYS}
+        needed = [program for program in self._able if program.name not in self._failed and wanted.intersection(program.kinds)]
+        for program in needed:
+            if program.hook != "call" and not self.object.is_attached(program.name):
+                self._attach(program)
+        self._handle([program for program in needed if program.hook == "call"])
+        self._want(wanted, by_path)
+        names = {program.name for program in needed}
+        for program in self._able:
+            if program.name not in names:
+                self.object.detach(program.name)
+        self.kinds = frozenset(wanted)
+
+    def _attach(self, program: BpfProgram) -> None:
         cgroup = -1
+        try:
+            if program.hook == "cgroup":
+                cgroup = os.open(unified_cgroup(), os.O_RDONLY | os.O_DIRECTORY)
+                self.object.attach(program.name, cgroup_fd=cgroup)
+            else:
+                self.object.attach(program.name)
+        except (BpfError, BpfUnavailableError) as error:
+            self._failed.add(program.name)
+            self.blind_spots.append(BlindSpot(program.kinds, program.name, str(error)))
+        finally:
+            if cgroup >= 0:
+                os.close(cgroup)
+
+    def _handle(self, programs: list[BpfProgram]) -> None:
+        """Put the handlers under the numbers of their calls, several of one call one after the other."""
+        handlers = self.object.map("handlers")
+        table: dict[int, int] = {}
+        places: Counter[str] = Counter()
         for program in programs:
-            try:
-                if program.hook == "tracepoint":
-                    self.object.attach(program.name)
-                elif program.hook == "cgroup":
-                    cgroup = cgroup if cgroup >= 0 else os.open(unified_cgroup(), os.O_RDONLY | os.O_DIRECTORY)
-                    self.object.attach(program.name, cgroup_fd=cgroup)
-                elif program.hook == "call":
-                    for call in program.calls:
-                        if call in SYSCALL_NUMBERS:
-                            place = SYSCALL_NUMBERS[call] + places[call] * SYSCALLS
-                            handlers.put(_u32.pack(place), _u32.pack(self.object.program_fd(program.name)))
-                            places[call] += 1
-            except (BpfError, BpfUnavailableError) as error:
-                self.blind_spots.append(BlindSpot(program.kinds, program.name, str(error)))
-        if cgroup >= 0:
-            os.close(cgroup)
-        if any(program.hook == "call" for program in programs):
-            for number in range(self.object.entries("compat_numbers")):
-                compat.put(_u32.pack(number), _s32.pack(COMPAT_NUMBERS.get(number, -1)))
+            for call in program.calls:
+                if call in SYSCALL_NUMBERS:
+                    table[SYSCALL_NUMBERS[call] + places[call] * SYSCALLS] = self.object.program_fd(program.name)
+                    places[call] += 1
+        for place, fd in table.items():
+            handlers.put(_u32.pack(place), _u32.pack(fd))
+        for place in self._handled - table.keys():
+            handlers.remove(_u32.pack(place))
+        self._handled = set(table)
+        if programs and not self.object.is_attached("dispatch"):
             self.object.attach("dispatch")
+        elif not programs:
+            self.object.detach("dispatch")
 
     def _want(self, kinds: Collection[str], by_path: Collection[str] = ()) -> None:
         wanted = self.object.map("wanted")
@@ -143,7 +172,7 @@ class KernelSensor:
     def set_filters(self, filters: Filters) -> None:
         """Take up what the policies ask for now; there is no moment without a filter."""
         filters.install(self.object)
-        self._want({*filters.kinds, *ALWAYS}, filters.by_path)
+        self.hook(filters.kinds, filters.by_path)
 
     def keep_quiet(self, process_id: int) -> None:
         """Acts of this process (the sensor's own) are not told."""
