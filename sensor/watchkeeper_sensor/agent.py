@@ -107,7 +107,7 @@ class Agent:
     def _enforce(self, enforcement: Enforcement) -> None:
         """Hand the rules that kill to the kernel, where it runs the program for them."""
         self.enforcement = enforcement
-        if not self.kernel.object.is_attached(ENFORCING):
+        if not self.kernel.is_attached(ENFORCING):
             return
         self.around.enforced_rules = tuple(enforcement.rules)
         protect(self.kernel.object)

@@ -37,6 +37,7 @@ _SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
     "bpf_map__value_size": (c_uint32, (c_void_p,)),
     "bpf_map__max_entries": (c_uint32, (c_void_p,)),
     "bpf_map__set_max_entries": (c_int, (c_void_p, c_uint32)),
+    "bpf_map__reuse_fd": (c_int, (c_void_p, c_int)),
     "bpf_map__set_autocreate": (c_int, (c_void_p, ctypes.c_bool)),
     "bpf_map__initial_value": (c_void_p, (c_void_p, POINTER(c_size_t))),
     "bpf_map__type": (c_int, (c_void_p,)),
@@ -156,6 +157,8 @@ class BpfObject:
         self._programs = {self._library.bpf_program__name(handle).decode(): handle for handle in self._each(self._library.bpf_object__next_program)}
         self._maps = {self._library.bpf_map__name(handle).decode(): handle for handle in self._each(self._library.bpf_object__next_map)}
         self._links: dict[str, int] = {}
+        self._chosen: frozenset[str] = frozenset()
+        self._loaded: frozenset[str] = frozenset()
         self._logs: dict[str, ctypes.Array[ctypes.c_char]] = {}
 
     def _each(self, following: ctypes._NamedFuncPointer) -> Iterator[int]:
@@ -167,16 +170,27 @@ class BpfObject:
     def programs(self) -> tuple[str, ...]:
         return tuple(self._programs)
 
+    def holds(self, program: str) -> bool:
+        """Whether the program is loaded."""
+        return program in self._loaded
+
     def section(self, program: str) -> str:
         return str(self._library.bpf_program__section_name(self._programs[program]).decode())
 
     def choose(self, programs: set[str]) -> None:
         """Load these programs and no others."""
+        self._chosen = frozenset(programs)
         for name, handle in self._programs.items():
             self._library.bpf_program__set_autoload(handle, name in programs)
             if name in programs:
                 log = self._logs[name] = ctypes.create_string_buffer(LOG_BYTES)
                 self._library.bpf_program__set_log_buf(handle, log, LOG_BYTES)
+
+    def share(self, other: BpfObject) -> None:
+        """Use the maps of another object, loaded already, in place of maps of its own. Constants stay its own."""
+        for name, handle in self._maps.items():
+            if "." not in name and self._library.bpf_map__reuse_fd(handle, other.map(name).fd):
+                raise BpfError(ctypes.get_errno(), f"could not share the map {name}")
 
     def resize(self, map_name: str, entries: int) -> None:
         self._library.bpf_map__set_max_entries(self._maps[map_name], entries)
@@ -198,6 +212,7 @@ class BpfObject:
             logs = {name: log.value.decode(errors="replace") for name, log in self._logs.items() if log.value}
             raise BpfError(-code, "the kernel refused the programs", "\n".join(f"{name}: {log[-2000:]}" for name, log in logs.items()))
         self._logs.clear()
+        self._loaded = self._chosen
 
     def program_fd(self, program: str) -> int:
         return int(self._library.bpf_program__fd(self._programs[program]))

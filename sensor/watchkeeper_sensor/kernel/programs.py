@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 BTF = Path("/sys/kernel/btf/vmlinux")
 OBJECT = "sensor.bpf.o"
+DISPATCH = "dispatch"
 SYSCALLS = 512  # handlers of a call stand that far apart
 UNIFIED = ("/sys/fs/cgroup/unified", "/sys/fs/cgroup")
 Hook = Literal["tracepoint", "call", "cgroup", "other"]
@@ -71,43 +72,59 @@ class KernelSensor:
         self.kinds: frozenset[str] = frozenset()
         self.blind_spots: list[BlindSpot] = []
         self._path = object_path
-        self.object, self._able = self._loaded(list(programs))
+        self._programs = tuple(programs)
+        self._refused: set[str] = set()  # programs that this kernel does not load or attach
         self._handled: set[int] = set()  # places of handlers that are in force
-        self._failed: set[str] = set()  # programs that loaded and could not be attached
+        self.object = self._load(self._needed(kinds))
+        self._objects = [self.object]
         self._fill_compat()
         self.rings = Rings([Ring(self.object.map(name), self.object.entries(name)) for name in ("lifecycle", "activity")])
         self.hook(kinds)
 
-    def _loaded(self, chosen: list[BpfProgram]) -> tuple[BpfObject, list[BpfProgram]]:
-        """All at once; where the kernel refuses that, those that load one by one."""
+    def _needed(self, kinds: Collection[str]) -> list[BpfProgram]:
+        """Programs that tell any of these kinds, but for those that this kernel refuses."""
+        wanted = {*kinds, *ALWAYS}
+        return [program for program in self._programs if program.name not in self._refused and wanted.intersection(program.kinds)]
+
+    def _load(self, programs: list[BpfProgram], maps: BpfObject | None = None) -> BpfObject:
+        """The programs, all at once; where the kernel refuses that, those that load one by one."""
         try:
-            return self._load(chosen), chosen
+            return self._load_all(programs, maps)
         except BpfError:
             able = []
-            for program in chosen:
+            for program in programs:
                 try:
-                    self._load([program]).close()
+                    self._load_all([program], None).close()
                     able.append(program)
                 except BpfError as error:
+                    self._refused.add(program.name)
                     self.blind_spots.append(BlindSpot(program.kinds, program.name, f"the kernel refuses the program: {error}", error.log))
-            if not able:
+            if not able and maps is None:
                 raise BpfUnavailableError(
                     f"the kernel refuses every program; the first: {self.blind_spots[0].reason if self.blind_spots else 'none chosen'}"
                 ) from None
-            return self._load(able), able
+            return self._load_all(able, maps)
 
-    def _load(self, programs: list[BpfProgram]) -> BpfObject:
+    def _load_all(self, programs: list[BpfProgram], maps: BpfObject | None) -> BpfObject:
         made = BpfObject(self._path)
         names = {program.name for program in programs} | {need for program in programs for need in program.needs}
         if any(program.hook == "call" for program in programs):
-            names.add("dispatch")
+            names.add(DISPATCH)
         made.choose(names)
         try:
+            if maps is not None:
+                made.share(maps)
             made.load()
         except BpfError:
             made.close()
             raise
         return made
+
+    def _holding(self, program: str) -> BpfObject:
+        return next(one for one in self._objects if one.holds(program))
+
+    def _is_loaded(self, program: str) -> bool:
+        return any(one.holds(program) for one in self._objects)
 
     def _fill_compat(self) -> None:
         compat = self.object.map("compat_numbers")
@@ -116,30 +133,34 @@ class KernelSensor:
 
     def hook(self, kinds: Collection[str], by_path: Collection[str] = ()) -> None:
         """Attach what tells these kinds and detach what tells no others; what stays attached misses nothing meanwhile."""
-        wanted = {*kinds, *ALWAYS}
-        needed = [program for program in self._able if program.name not in self._failed and wanted.intersection(program.kinds)]
-        for program in needed:
-            if program.hook != "call" and not self.object.is_attached(program.name):
-                self._attach(program)
+        missing = [program for program in self._needed(kinds) if not self._is_loaded(program.name)]
+        if missing:
+            self._objects.append(self._load(missing, self.object))
+        for program in self._needed(kinds):
+            for name in (program.name, *program.needs):
+                if program.hook != "call" and not self._holding(name).is_attached(name):
+                    self._attach(program, name)
+        needed = self._needed(kinds)
         self._handle([program for program in needed if program.hook == "call"])
-        self._want(wanted, by_path)
-        names = {program.name for program in needed}
-        for program in self._able:
-            if program.name not in names:
-                self.object.detach(program.name)
-        self.kinds = frozenset(wanted)
+        self._want({*kinds, *ALWAYS}, by_path)
+        names = {name for program in needed for name in (program.name, *program.needs)}
+        for program in self._programs:
+            for name in (program.name, *program.needs):
+                if name not in names and self._is_loaded(name):
+                    self._holding(name).detach(name)
+        self.kinds = frozenset({*kinds, *ALWAYS})
 
-    def _attach(self, program: BpfProgram) -> None:
+    def _attach(self, program: BpfProgram, name: str) -> None:
         cgroup = -1
         try:
             if program.hook == "cgroup":
                 cgroup = os.open(unified_cgroup(), os.O_RDONLY | os.O_DIRECTORY)
-                self.object.attach(program.name, cgroup_fd=cgroup)
+                self._holding(name).attach(name, cgroup_fd=cgroup)
             else:
-                self.object.attach(program.name)
+                self._holding(name).attach(name)
         except (BpfError, BpfUnavailableError) as error:
-            self._failed.add(program.name)
-            self.blind_spots.append(BlindSpot(program.kinds, program.name, str(error)))
+            self._refused.add(program.name)
+            self.blind_spots.append(BlindSpot(program.kinds, name, str(error)))
         finally:
             if cgroup >= 0:
                 os.close(cgroup)
@@ -152,17 +173,18 @@ class KernelSensor:
         for program in programs:
             for call in program.calls:
                 if call in SYSCALL_NUMBERS:
-                    table[SYSCALL_NUMBERS[call] + places[call] * SYSCALLS] = self.object.program_fd(program.name)
+                    table[SYSCALL_NUMBERS[call] + places[call] * SYSCALLS] = self._holding(program.name).program_fd(program.name)
                     places[call] += 1
         for place, fd in table.items():
             handlers.put(_u32.pack(place), _u32.pack(fd))
         for place in self._handled - table.keys():
             handlers.remove(_u32.pack(place))
         self._handled = set(table)
-        if programs and not self.object.is_attached("dispatch"):
-            self.object.attach("dispatch")
-        elif not programs:
-            self.object.detach("dispatch")
+        dispatching = next((one for one in self._objects if one.is_attached(DISPATCH)), None)
+        if programs and dispatching is None:
+            self._holding(DISPATCH).attach(DISPATCH)
+        elif not programs and dispatching is not None:
+            dispatching.detach(DISPATCH)
 
     def _want(self, kinds: Collection[str], by_path: Collection[str] = ()) -> None:
         wanted = self.object.map("wanted")
@@ -200,7 +222,12 @@ class KernelSensor:
 
     def close(self) -> None:
         self.rings.close()
-        self.object.close()
+        for one in reversed(self._objects):
+            one.close()
+
+    def is_attached(self, program: str) -> bool:
+        """Whether a tracepoint's or cgroup's program is in force."""
+        return any(one.is_attached(program) for one in self._objects)
 
 
 def object_path() -> Path:

@@ -1,0 +1,53 @@
+"""Programs are attached as kinds are wanted, and nothing is missed while that changes."""
+
+import subprocess
+
+from tests.bpf.conftest import OBJECT
+from tests.support.events import a_policy, a_program
+
+from watchkeeper_sensor.agent import Agent
+from watchkeeper_sensor.decoding import PROGRAMS
+from watchkeeper_sensor.kernel.programs import DISPATCH, KernelSensor
+
+
+def failing(*programs):
+    for program in programs:
+        subprocess.run(["/bin/sh", "-c", program], check=False, stderr=subprocess.DEVNULL)
+
+
+def test_a_kind_that_nobody_wants_costs_no_system_call_anything(watch):
+    watching = watch("process.exec")
+    assert not watching.sensor.is_attached(DISPATCH)
+    failing("/nonexistent/one")
+    watching.nothing("process.exec_failed")
+
+
+def test_a_kind_is_attached_when_it_is_wanted_and_detached_when_it_is_not():
+    sensor = KernelSensor(OBJECT, {"process.exec"}, PROGRAMS)
+    try:
+        sensor.hook({"process.exec", "process.exec_failed"})
+        assert sensor.is_attached(DISPATCH)
+        failing("/nonexistent/one")
+        assert sensor.sent().get("process.exec_failed") == 1
+        sensor.hook({"process.exec"})
+        assert not sensor.is_attached(DISPATCH)
+        failing("/nonexistent/one")
+        assert sensor.sent().get("process.exec_failed") == 1
+    finally:
+        sensor.close()
+
+
+def rule(kind, when):
+    return a_program(a_policy(f"\n- name: r\n  \"on\": [{kind}]\n  when: '{when}'\n  severity: P3\n"))
+
+
+def test_other_policies_are_in_force_at_once_and_need_no_restart():
+    agent = Agent(OBJECT, rule("process.exec", 'process.exe == "/nowhere"'))
+    try:
+        assert "process.exec_failed" not in agent.kernel.kinds
+        agent.reload(rule("process.exec_failed", 'exec.path == "/nonexistent/two"'))
+        failing("/nonexistent/two")
+        found = [detection for _ in range(20) for event in agent.events(0.1) for detection in agent.judge(event)]
+        assert [detection.kind for detection in found] == ["process.exec_failed"]
+    finally:
+        agent.close()
