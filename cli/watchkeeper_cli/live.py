@@ -52,10 +52,9 @@ class Live:
         self._is_to_reload = False
 
     def run(self) -> int:
-        program = program_of(self._request.policies, with_library=self._request.with_library)
         webhook = self._webhook()
         store = self._store()
-        agent = started(program, state=None if self._request.demo else self._request.state)
+        agent = self._agent()
         gc.collect()
         gc.freeze()  # policies and programs live as long as the run: collections need not look at them
         demo = self._demo(agent)
@@ -111,6 +110,11 @@ class Live:
                 view.add(detection)
                 if webhook:
                     webhook.post(detection)
+
+    def _agent(self) -> Agent:
+        """The agent; the program of all rules, of which it keeps the kernel's, goes when this returns."""
+        program = program_of(self._request.policies, with_library=self._request.with_library)
+        return started(program, state=None if self._request.demo else self._request.state)
 
     def _webhook(self) -> Webhook | None:
         if self._request.notify is None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 LIBRARY = "libbpf.so.1"
 LOG_BYTES = 1 << 20  # of the verifier's words about one program
+FEW = 3  # programs whose words are kept; many are tried again one by one when they are refused
 ANY = 0
 
 _SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
@@ -99,6 +100,13 @@ def library() -> ctypes.CDLL:
     return loaded
 
 
+def give_back_memory() -> None:
+    """Hand what loading needed back to the system: libbpf reads the kernel's whole type information."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc alone
+    if trim is not None:
+        trim(0)
+
+
 def possible_processors() -> int:
     """How many values a per-processor map holds."""
     return int(library().libbpf_num_possible_cpus())
@@ -182,7 +190,7 @@ class BpfObject:
         self._chosen = frozenset(programs)
         for name, handle in self._programs.items():
             self._library.bpf_program__set_autoload(handle, name in programs)
-            if name in programs:
+            if name in programs and len(programs) <= FEW:
                 log = self._logs[name] = ctypes.create_string_buffer(LOG_BYTES)
                 self._library.bpf_program__set_log_buf(handle, log, LOG_BYTES)
 

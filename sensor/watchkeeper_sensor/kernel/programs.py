@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from watchkeeper_sensor.kernel.libbpf import BpfError, BpfObject, BpfUnavailableError, library
+from watchkeeper_sensor.kernel.libbpf import BpfError, BpfObject, BpfUnavailableError, give_back_memory, library
 from watchkeeper_sensor.kernel.records import KINDS, NUMBERS
 from watchkeeper_sensor.kernel.ring import Ring, Rings
 from watchkeeper_sensor.kernel.syscalls import COMPAT_NUMBERS, SYSCALL_NUMBERS
@@ -76,6 +76,7 @@ class KernelSensor:
         self._refused: set[str] = set()  # programs that this kernel does not load or attach
         self._handled: set[int] = set()  # places of handlers that are in force
         self.object = self._load(self._needed(kinds))
+        give_back_memory()
         self._objects = [self.object]
         self._fill_compat()
         self.rings = Rings([Ring(self.object.map(name), self.object.entries(name)) for name in ("lifecycle", "activity")])
@@ -136,6 +137,7 @@ class KernelSensor:
         missing = [program for program in self._needed(kinds) if not self._is_loaded(program.name)]
         if missing:
             self._objects.append(self._load(missing, self.object))
+            give_back_memory()
         for program in self._needed(kinds):
             for name in (program.name, *program.needs):
                 if program.hook != "call" and not self._holding(name).is_attached(name):
