@@ -28,12 +28,14 @@ struct percpu_counter_live {
 
 #pragma clang attribute pop
 
+#define CTIME_NANOSECONDS 0x7fffffff /* 6.13 marks in the top bit that somebody asked for the time (I_CTIME_QUERIED) */
+
 static __always_inline u64 drift_ctime(struct inode *inode)
 {
 	struct inode___split_times *split = (void *)inode;
 	struct inode___named_times *named = (void *)inode;
 	if (bpf_core_field_exists(split->i_ctime_sec))
-		return BPF_CORE_READ(split, i_ctime_sec) * 1000000000ULL + BPF_CORE_READ(split, i_ctime_nsec);
+		return BPF_CORE_READ(split, i_ctime_sec) * 1000000000ULL + (BPF_CORE_READ(split, i_ctime_nsec) & CTIME_NANOSECONDS);
 	if (bpf_core_field_exists(named->__i_ctime))
 		return BPF_CORE_READ(named, __i_ctime.tv_sec) * 1000000000ULL + BPF_CORE_READ(named, __i_ctime.tv_nsec);
 	return BPF_CORE_READ(inode, i_ctime.tv_sec) * 1000000000ULL + BPF_CORE_READ(inode, i_ctime.tv_nsec);

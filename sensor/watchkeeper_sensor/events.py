@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from watchkeeper_sensor.decoding import EVENTS
@@ -64,6 +65,8 @@ class EventStream:
                     yield event
                 while self._also:
                     yield self._also.popleft()
+        if self.around.hashes is not None:
+            self.around.hashes.settle()
 
     @staticmethod
     def _complete_until(rings: Sequence[Ring], taken: list[tuple[tuple[Any, ...], bytes]]) -> int:
@@ -85,6 +88,8 @@ class EventStream:
             if number == EXEC:
                 event.before = image
                 image, _ = tree.executed(record, image)
+                if self.around.hashes is not None:
+                    self.around.hashes.want(image.exe_identity, _places(image, self.around), partial(_set_hash, image))
                 if image.container_id is not None and self.around.containers.running.starts(image.container_id, image.cgroup):
                     self._started(header, record, image, image.container_id)
             elif number == FORK:
@@ -126,6 +131,20 @@ class EventStream:
     def _numbered(self, event: KernelEvent) -> KernelEvent:
         self._number = event.number = self._number + 1
         return event
+
+
+def _places(image: Image, around: Surroundings) -> list[str]:
+    """Where the program of a process may be opened; the hash counts for the same file alone, so a wrong place gives none."""
+    found = [f"/proc/{image.process_id}/exe"]
+    if image.exe and image.container_id is None:
+        found.append(f"{around.root}/{image.exe}")
+    return found
+
+
+def _set_hash(image: Image, digest: str | None) -> None:
+    """The object `process` that events hold already gets the late field."""
+    if image.view_of is not None:
+        image.view_of.exe_hash = digest  # type: ignore[attr-defined]
 
 
 def _time_of(taken: tuple[tuple[Any, ...], bytes]) -> int:

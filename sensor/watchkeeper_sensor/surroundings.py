@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import msgspec
 
     from watchkeeper_detection.program import Rule
+    from watchkeeper_sensor.hashing import Hashes
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 PASSWD = Path("/etc/passwd")
@@ -27,8 +28,10 @@ _Node: Any = record_type("node")
 class Surroundings:
     """Made once; `tick` follows the clock."""
 
-    def __init__(self, node_name: str | None = None, *, root: Path = Path("/")) -> None:
-        """`root`: where the host's files are mounted."""
+    def __init__(self, node_name: str | None = None, *, root: Path = Path("/"), hashes: Hashes | None = None) -> None:
+        """`root`: where the host's files are mounted; `hashes`: of executed files, where they are wanted."""
+        self.root = root
+        self.hashes = hashes
         boot_id = BOOT_ID.read_text().strip()
         self.host = Host(boot_id, host_namespaces(), host_users())
         self.containers = Containers(Cgroups(), Runtimes(root, dict(zip(NAMESPACES, self.host.namespaces, strict=True))))

@@ -99,12 +99,10 @@ def test_the_kernel_and_the_agent_give_a_process_the_same_key(watch, hierarchy):
 
 def test_the_v2_cgroup_goes_before_those_of_v1(watch):
     watching = watch(*LIFECYCLE)
-    with cgroup("watchkeeper-test") as unified, cgroup("watchkeeper-test", "memory") as memory:
-        process = start_in([memory, unified], "/bin/sleep", "30")
+    with cgroup("watchkeeper-test") as unified, cgroup("watchkeeper-test", "memory") as memory, start_in([memory, unified], "/bin/sleep", "30") as process:
         (event,) = watching.events("process.exec", process=process.pid)
         assert event.header[5] == cgroup_key_of(process.pid) == unified.stat().st_ino
         process.kill()
-        process.wait()
 
 
 @pytest.mark.parametrize("hierarchy", ["", "memory"])

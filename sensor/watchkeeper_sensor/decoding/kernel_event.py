@@ -35,8 +35,10 @@ def _id(event: Any) -> str:
 
 
 def _process(event: Any) -> msgspec.Struct:
-    view: msgspec.Struct = event.image.view(event.around.host)
-    return view
+    view: Any = event.image.view(event.around.host)
+    if event.around.hashes is not None and view.exe_hash is None:
+        view.exe_hash = event.around.hashes.known(event.image.exe_identity)  # where it is not known yet, it comes late
+    return view  # type: ignore[no-any-return]
 
 
 def _container(event: Any) -> msgspec.Struct:
