@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 
 CLONE_FLAGS = {
@@ -37,3 +38,54 @@ CLONE_FLAGS = {
 def clone_flags(bits: int) -> list[str]:
     """Names of the flags. The list is shared: never change it."""
     return [name for flag, name in CLONE_FLAGS.items() if bits & flag]
+
+
+OPEN_ACCESS = ("O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE")
+OPEN_FLAGS = {
+    os.O_CREAT: "O_CREAT",
+    os.O_EXCL: "O_EXCL",
+    os.O_NOCTTY: "O_NOCTTY",
+    os.O_TRUNC: "O_TRUNC",
+    os.O_APPEND: "O_APPEND",
+    os.O_NONBLOCK: "O_NONBLOCK",
+    os.O_DSYNC: "O_DSYNC",
+    os.O_SYNC & ~os.O_DSYNC: "O_SYNC",
+    os.O_ASYNC: "O_ASYNC",
+    os.O_DIRECT: "O_DIRECT",
+    os.O_DIRECTORY: "O_DIRECTORY",
+    os.O_NOFOLLOW: "O_NOFOLLOW",
+    os.O_NOATIME: "O_NOATIME",
+    os.O_CLOEXEC: "O_CLOEXEC",
+    os.O_PATH: "O_PATH",
+    os.O_TMPFILE & ~os.O_DIRECTORY: "O_TMPFILE",
+}
+INODE_FLAGS = {
+    0x00000001: "secure_deletion",
+    0x00000002: "undelete",
+    0x00000004: "compressed",
+    0x00000008: "synchronous",
+    0x00000010: "immutable",
+    0x00000020: "append_only",
+    0x00000040: "no_dump",
+    0x00000080: "no_access_time",
+    0x00004000: "journal_data",
+    0x00010000: "directory_synchronous",
+    0x00020000: "top_directory",
+    0x00800000: "no_copy_on_write",
+    0x02000000: "direct_access",
+    0x20000000: "project_inherit",
+    0x40000000: "case_insensitive",
+}
+"""Source: linux/fs.h, FS_*_FL."""
+
+
+@lru_cache(maxsize=1024)
+def open_flags(bits: int) -> list[str]:
+    """Names of the flags of an open, how it is accessed first. The list is shared: never change it."""
+    return [OPEN_ACCESS[bits & os.O_ACCMODE], *(name for flag, name in OPEN_FLAGS.items() if bits & flag)]
+
+
+@lru_cache(maxsize=256)
+def inode_flags(bits: int) -> list[str]:
+    """Names of flags of an inode. The list is shared: never change it."""
+    return [name for flag, name in INODE_FLAGS.items() if bits & flag]

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+/* Files that are opened and made.
+ *
+ * Hook: the end of open, openat, openat2, creat and open_by_handle_at. The descriptor leads to the file that was really opened, whatever
+ * the path said that the caller gave; only an open that the kernel denied is told by that path. An open that fails otherwise is not told.
+ * Paths and names that no policy asks for end here, before there is a record.
+ */
+#include "file.bpf.h"
+
+#define NR_OPEN              2
+#define NR_CREAT             85
+#define NR_OPENAT            257
+#define NR_OPEN_BY_HANDLE_AT 304
+#define NR_OPENAT2           437
+#define O_WRONLY             01
+#define O_CREAT              0100
+#define O_EXCL               0200
+#define O_NOCTTY             0400
+#define O_TRUNC              01000
+#define O_TMPFILE            020000000
+#define O_PATH               010000000
+#define O_CLOEXEC            02000000
+#define O_ONLY_WHILE_OPENING (O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC) /* the kernel does not keep them */
+
+RECORD_LAYOUT(file_place);
+RECORD_LAYOUT(file_record);
+
+static __always_inline u64 file_open_flags(const struct call *call)
+{
+	u64 flags = 0;
+	if (call->number == NR_OPEN)
+		return (u32)call->arguments[1];
+	if (call->number == NR_OPENAT || call->number == NR_OPEN_BY_HANDLE_AT)
+		return (u32)call->arguments[2];
+	if (call->number == NR_CREAT)
+		return O_CREAT | O_WRONLY | O_TRUNC;
+	bpf_probe_read_user(&flags, sizeof(flags), (void *)call->arguments[2]);
+	return flags;
+}
+
+static __always_inline void file_open_claimed(struct file_record *made, const struct call *call, bool directory)
+{
+	bool at = call->number == NR_OPENAT || call->number == NR_OPENAT2;
+	if (call->number == NR_OPEN_BY_HANDLE_AT)
+		return;
+	u64 path = at ? call->arguments[1] : call->arguments[0];
+	if (directory)
+		file_named(&made->record, &made->file, at ? (s32)call->arguments[0] : AT_FDCWD, path);
+	else
+		record_user_text(&made->record, &made->file.claimed, (void *)path, CLAIMED_BYTES);
+}
+
+/* Denied, or the descriptor is gone already: all that is left is what the caller said. No test of paths, for links may lead anywhere. */
+static __always_inline int file_open_unseen(const struct call *call, u32 kind)
+{
+	if (!record_is_wanted(kind) || record_of_quiet_process())
+		return 0;
+	struct file_record *made = record_begin_call(kind, sizeof(*made), call);
+	if (!made)
+		return 0;
+	u32 flags = file_open_flags(call);
+	made->open_flags = flags;
+	if (flags & O_PATH)
+		made->access = FILE_PATH_ONLY;
+	else
+		made->access = ((flags & 3) != 1 ? FILE_FOR_READ : 0) | (flags & 3 ? FILE_FOR_WRITE : 0);
+	file_open_claimed(made, call, true);
+	return record_send(&made->record);
+}
+
+static __always_inline int file_open_send(struct file_record *made, u64 told)
+{
+	if (told & BIT(FILE_OPEN_BY_HANDLE)) {
+		made->record.kind = FILE_OPEN_BY_HANDLE;
+		record_send(&made->record);
+		made->record.id = file_next_id();
+	}
+	if (told & BIT(FILE_CREATE)) {
+		made->record.kind = FILE_CREATE;
+		record_send(&made->record);
+		made->record.id = file_next_id();
+	}
+	made->record.kind = FILE_OPEN;
+	return told & BIT(FILE_OPEN) ? record_send(&made->record) : 0;
+}
+
+/* The next write through this open is its first again. */
+static __always_inline void file_open_forgets_writes(struct file *file)
+{
+	struct written_key key = {.process = bpf_get_current_pid_tgid() >> 32};
+	key.inode = BPF_CORE_READ(file, f_inode, i_ino);
+	key.device = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
+	bpf_map_delete_elem(&written, &key);
+}
+
+static __always_inline u64 file_open_access(u64 mode, u64 flags)
+{
+	u64 created = (mode / FMODE_CREATED | flags / O_TMPFILE) & 1;
+	return (mode & FMODE_READ) * FILE_FOR_READ | (mode / FMODE_WRITE & 1) * FILE_FOR_WRITE | (mode / FMODE_PATH & 1) * FILE_PATH_ONLY |
+	       created * FILE_CREATED;
+}
+
+CALL_HANDLER(file_open)
+{
+	u32 kind = call->number == NR_OPEN_BY_HANDLE_AT ? FILE_OPEN_BY_HANDLE : FILE_OPEN;
+	if (IS_ERROR(call->result))
+		return file_is_told(call->result) ? file_open_unseen(call, kind) : 0;
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct file *file = task_file(task, call->result);
+	struct path_buffer *buffer = path_buffer();
+	volatile struct file_choice *choice = file_choice();
+	if (!buffer || !choice)
+		return 0;
+	if (!file)
+		return file_open_unseen(call, kind);
+	choice->access = file_open_access(BPF_CORE_READ(file, f_mode), BPF_CORE_READ(file, f_flags));
+	file_ask(choice, FILE_OPEN, 1);
+	file_ask(choice, FILE_CREATE, choice->access / FILE_CREATED & 1);
+	file_ask(choice, FILE_OPEN_BY_HANDLE, call->number == NR_OPEN_BY_HANDLE_AT);
+	if (choice->access & FILE_FOR_WRITE && record_is_wanted(FILE_WRITE))
+		file_open_forgets_writes(file);
+
+	struct path_found found = file_choose(choice, buffer, file);
+	if (!choice->told || record_of_quiet_process())
+		return 0;
+	struct file_record *made = record_begin_call(FILE_OPEN, sizeof(*made), call);
+	if (!made)
+		return 0;
+	made->access = choice->access;
+	made->open_flags = BPF_CORE_READ(file, f_flags) | (file_open_flags(call) & O_ONLY_WHILE_OPENING);
+	file_know(&made->file, file);
+	if (buffer->truncated)
+		made->file.identity.flags |= FILE_PATH_TRUNCATED;
+	path_append(&made->record, &made->file.path, buffer, found);
+	file_open_claimed(made, call, false);
+	return file_open_send(made, choice->told);
+}
