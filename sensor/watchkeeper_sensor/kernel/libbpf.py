@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import struct
 from ctypes import POINTER, c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
 from functools import cache
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ LIBRARY = "libbpf.so.1"
 LOG_BYTES = 1 << 20  # of the verifier's words about one program
 FEW = 3  # programs whose words are kept; many are tried again one by one when they are refused
 ANY = 0
+PROGRAM_WORDS = 80  # bytes of struct bpf_prog_info, up to the name
 
 _SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
     "bpf_object__open_file": (c_void_p, (c_char_p, c_void_p)),
@@ -47,6 +49,9 @@ _SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
     "bpf_map_delete_elem": (c_int, (c_int, c_void_p)),
     "bpf_map_get_next_key": (c_int, (c_int, c_void_p, c_void_p)),
     "bpf_map_create": (c_int, (c_int, c_char_p, c_uint32, c_uint32, c_uint32, c_void_p)),
+    "bpf_obj_get_info_by_fd": (c_int, (c_int, c_void_p, POINTER(c_uint32))),
+    "bpf_prog_get_next_id": (c_int, (c_uint32, POINTER(c_uint32))),
+    "bpf_prog_get_fd_by_id": (c_int, (c_uint32,)),
     "bpf_link_create": (c_int, (c_int, c_int, c_int, c_void_p)),
     "libbpf_num_possible_cpus": (c_int, ()),
     "libbpf_set_print": (c_void_p, (c_void_p,)),
@@ -154,6 +159,34 @@ def new_map(map_type: int, name: str, key_size: int, value_size: int, entries: i
     return BpfMap(name, fd, key_size, value_size)
 
 
+def describe(fd: int, words: bytes, size: int) -> bytes:
+    """What the kernel says of a program, map or link: `struct bpf_*_info`, which begins as `words` when it is asked for more."""
+    room = ctypes.create_string_buffer(words.ljust(size, b"\0"), size)
+    if library().bpf_obj_get_info_by_fd(fd, room, ctypes.byref(c_uint32(size))):
+        raise BpfError(ctypes.get_errno(), "could not ask what a descriptor is")
+    return room.raw
+
+
+def instructions_of(fd: int, length: int) -> bytes:
+    """A program's instructions, as the verifier left them: `length` bytes, which `struct bpf_prog_info` says."""
+    room = ctypes.create_string_buffer(length)
+    describe(fd, struct.pack("<II8sIIQQ", 0, 0, b"", 0, length, 0, ctypes.addressof(room)), PROGRAM_WORDS)
+    return room.raw
+
+
+def program_ids() -> Iterator[int]:
+    """Ids of every program in the kernel, whoever loaded it."""
+    following = c_uint32(0)
+    while not library().bpf_prog_get_next_id(following.value, ctypes.byref(following)):
+        yield following.value
+
+
+def program_by_id(program_id: int) -> int | None:
+    """A descriptor of the program, which the caller closes; None when it is gone."""
+    fd = library().bpf_prog_get_fd_by_id(program_id)
+    return int(fd) if fd >= 0 else None
+
+
 class BpfObject:
     """One object file, opened; programs load when `load` is called. Closes everything it made when it is closed."""
 
@@ -229,6 +262,17 @@ class BpfObject:
         handle, its = self._maps[name], self._library
         per_processor = its.bpf_map__type(handle) in (5, 6, 10)
         return BpfMap(name, its.bpf_map__fd(handle), its.bpf_map__key_size(handle), its.bpf_map__value_size(handle), per_processor=per_processor)
+
+    def program_fds(self) -> dict[str, int]:
+        """Descriptors of the programs that are loaded."""
+        return {name: self.program_fd(name) for name in self._loaded}
+
+    def map_fds(self) -> dict[str, int]:
+        return {name: int(self._library.bpf_map__fd(handle)) for name, handle in self._maps.items()}
+
+    def link_fds(self) -> dict[str, int]:
+        """Descriptors of what holds attached programs in force."""
+        return {name: int(self._library.bpf_link__fd(link)) for name, link in self._links.items()}
 
     def entries(self, name: str) -> int:
         return int(self._library.bpf_map__max_entries(self._maps[name]))

@@ -227,6 +227,11 @@ class KernelSensor:
         for one in reversed(self._objects):
             one.close()
 
+    @property
+    def objects(self) -> tuple[BpfObject, ...]:
+        """What is loaded: the first one has the maps, which the others share."""
+        return tuple(self._objects)
+
     def is_attached(self, program: str) -> bool:
         """Whether a tracepoint's or cgroup's program is in force."""
         return any(one.is_attached(program) for one in self._objects)

@@ -1,0 +1,37 @@
+"""Acts against the sensor itself, as the kernel saw them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from watchkeeper_detection.record_types import record_type
+from watchkeeper_sensor.decoding.kernel_event import kind
+from watchkeeper_sensor.kernel import records
+from watchkeeper_sensor.kernel.programs import BpfProgram
+from watchkeeper_sensor.kernel.records import Layout, text
+from watchkeeper_sensor.kernel.tracepoints import has_tracepoint
+
+ACTS = ("", "signal", "detach", "map_update", "ptrace", "freeze")  # enum tamper_act
+TAMPERED = ("sensor.tampered",)
+
+TAMPER = Layout("tamper_record", ("record", records.RECORD), "act I, number I, program I, object text")
+
+_Sensor: Any = record_type("sensor")
+
+
+def _sensor(event: Any) -> Any:
+    made = TAMPER.read(event.record)
+    return _Sensor(act=ACTS[made.act], hook=text(event.record, made.object))
+
+
+LAYOUTS = (TAMPER,)
+
+PROGRAMS = (
+    BpfProgram("tamper_signal", "tracepoint", TAMPERED),
+    *((BpfProgram("tamper_freeze", "tracepoint", TAMPERED),) if has_tracepoint("cgroup_freeze") else ()),
+    BpfProgram("tamper_ptrace", "call", TAMPERED, calls=("ptrace",)),
+    BpfProgram("tamper_bpf", "call", TAMPERED, calls=("bpf",)),
+    BpfProgram("tamper_mmap", "call", TAMPERED, calls=("mmap",)),
+)
+
+EVENTS = (kind("sensor.tampered", {"sensor": _sensor}),)
