@@ -46,7 +46,7 @@ static __always_inline int containers_tell(u32 kind, struct cgroup *cgroup, cons
 		made->start = task_start(moved);
 	}
 	record_text(&made->record, &made->path, path, CGROUP_PATH_BYTES);
-	return record_send_lifecycle(&made->record);
+	return record_send_to(&made->record, &lifecycle, true); /* a container may make and remove cgroups below its own as fast as it can */
 }
 
 SEC("tp_btf/cgroup_mkdir")

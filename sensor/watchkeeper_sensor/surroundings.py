@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from watchkeeper_sensor.hashing import Hashes
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-PASSWD = Path("/etc/passwd")
+USERS = "etc/passwd"
 LINKS = {"mount": "mnt", "process": "pid", "network": "net", "user": "user", "uts": "uts", "ipc": "ipc", "cgroup": "cgroup", "time": "time"}
 _Node: Any = record_type("node")
 
@@ -33,7 +33,7 @@ class Surroundings:
         self.root = root
         self.hashes = hashes
         boot_id = BOOT_ID.read_text().strip()
-        self.host = Host(boot_id, host_namespaces(), host_users())
+        self.host = Host(boot_id, host_namespaces(), host_users(root / USERS))
         self.containers = Containers(Cgroups(), Runtimes(root, dict(zip(NAMESPACES, self.host.namespaces, strict=True))))
         self.enforced_rules: tuple[Rule, ...] = ()  # by the number that the kernel knows them by
         self.boot_time_ns = 0
@@ -58,10 +58,11 @@ def host_namespaces() -> tuple[int, ...]:
     return tuple(found)
 
 
-def host_users() -> dict[int, str]:
-    """Names by user id, as the host's own file says; a directory service is not asked."""
+def host_users(passwd: Path) -> dict[int, str]:
+    """Names by user id, as the host's own file says; a directory service is not asked. Empty for a host without the file."""
     found: dict[int, str] = {}
-    for line in PASSWD.read_text(errors="replace").splitlines():
+    text = passwd.read_text(errors="replace") if passwd.exists() else ""
+    for line in text.splitlines():
         words = line.split(":")
         if len(words) > 2 and words[2].isdecimal():
             found.setdefault(int(words[2]), words[0])

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watchkeeper_sensor.containers import HOST, RETRY_SECONDS, Containers
+from watchkeeper_sensor.containers import GONE, HOST, RETRY_SECONDS, Containers
 from watchkeeper_sensor.containers import cgroups as cgroups_module
 from watchkeeper_sensor.containers.cgroups import UNKNOWN_SECONDS, WALK_SECONDS, Cgroups, hierarchies, key_of
 from watchkeeper_sensor.containers.naming import Place, place_of
@@ -162,15 +162,61 @@ def test_a_walk_has_an_end_and_sees_shallow_cgroups_first(tree, clock, monkeypat
     assert cgroups.walks_cut == 1
 
 
-def test_keys_are_bounded_and_removed_cgroups_go_first(tree, clock, monkeypatch):
+def test_keys_are_bounded(tree, clock, monkeypatch):
     monkeypatch.setattr(cgroups_module, "KEYS", 10)
     cgroups = Cgroups(tree, clock=clock)
-    for key in range(1, 11):
+    for key in range(1, 101):
         cgroups.learn(key, f"/docker/{key:064x}")
-    cgroups.forget(5)
-    assert cgroups.place_of(5).container_id == f"{5:064x}"  # its records may still come
-    cgroups.learn(11, f"/docker/{11:064x}")
-    assert [key for key in range(1, 12) if not cgroups.is_known(key)] == [5]
+    assert [key for key in range(1, 101) if cgroups.is_known(key)] == list(range(91, 101))
+
+
+def test_a_removed_cgroup_is_known_until_many_others_were_removed(tree, clock, monkeypatch):
+    monkeypatch.setattr(cgroups_module, "REMOVED", 10)
+    cgroups = Cgroups(tree, clock=clock)
+    for key in range(1, 101):
+        cgroups.learn(key, f"/docker/{key:064x}")
+        cgroups.forget(key)
+        assert cgroups.place_of(key).container_id == f"{key:064x}"  # its records may still come
+    assert [key for key in range(1, 101) if cgroups.is_known(key)] == list(range(91, 101))
+
+
+def test_a_number_that_is_used_again_is_the_new_cgroups(tree, clock, monkeypatch):
+    monkeypatch.setattr(cgroups_module, "REMOVED", 2)
+    cgroups = Cgroups(tree, clock=clock)
+    cgroups.learn(1, f"/docker/{A}")
+    cgroups.forget(1)
+    cgroups.learn(1, f"/docker/{B}")
+    for key in range(2, 10):
+        cgroups.learn(key, "/system.slice")
+        cgroups.forget(key)
+    assert cgroups.place_of(1).container_id == B
+
+
+def test_a_node_in_a_container_takes_what_lies_above_it_for_the_host(tree, clock):
+    pod = tree[""] / "kubelet" / f"pod{UID}" / B
+    pod.mkdir(parents=True)
+    cgroups = Cgroups(tree, clock=clock)
+    assert cgroups.told(pod.stat().st_ino, f"/docker/{A}/kubelet/pod{UID}/{B}") == Place(B, UID, True)
+    assert cgroups.told(99, f"/docker/{A}/kubelet/pod{UID}/{'c' * 64}") == Place("c" * 64, UID, True)  # one that is gone already
+    assert cgroups.told(98, f"/docker/{'d' * 64}/kubelet/{B}").container_id == "d" * 64  # another node's
+
+
+def test_many_containers_one_after_the_other_are_forgotten(tree, clock, tmp_path):
+    containers = Containers(Cgroups(tree, clock=clock), Runtimes(tmp_path), clock=clock)
+    for number in range(1, 10_001):
+        container_id = f"{number:064x}"
+        for hierarchy in range(5):
+            containers.made(hierarchy << 56 | number, f"/kubepods/pod{UID}/{container_id}")
+        containers.running.joins(container_id, (number, number))
+        containers.running.starts(container_id, number)
+        assert containers.removed(number) == container_id
+        assert containers.running.removed(container_id, number)
+        for hierarchy in range(1, 5):
+            containers.removed(hierarchy << 56 | number)
+    held = (containers._known, containers._retry_at, containers._pod_uids, containers._gone)
+    assert [len(one) for one in held] == [GONE] * 4
+    assert len(containers._cgroups._places) <= cgroups_module.REMOVED
+    assert (len(containers.running), len(containers.running._members)) == (0, 0)
 
 
 def test_a_container_runs_from_its_first_exec_to_its_last_process():

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from watchkeeper_sensor.containers.cgroups import Cgroups
 
-CONTAINERS = 8192  # described at most; the one found first goes first, and is looked for again when it is asked for
+CONTAINERS = 2048  # described at most; the one found first goes first, and is looked for again when it is asked for
+GONE = 256  # containers whose cgroup was removed and that are still described, for events on their way
 RETRY_SECONDS = 1.0  # between two looks for a container that no file describes
 
 _Container: Any = record_type("container")
@@ -41,6 +42,7 @@ class Containers:
         self._known: OrderedDict[str, Container] = OrderedDict()
         self._retry_at: dict[str, float] = {}  # of those in _known that are not resolved
         self._pod_uids: OrderedDict[str, str] = OrderedDict()
+        self._gone: OrderedDict[str, None] = OrderedDict()
 
     def id_of(self, key: int, entry_process: int | None = None) -> str | None:
         """Container that a cgroup belongs to; None for the host, and for a cgroup that is not known (see `is_unknown`). `entry_process` runs in it now."""
@@ -62,17 +64,17 @@ class Containers:
 
     def made(self, key: int, path: str) -> None:
         """A cgroup was made: read what its runtime says while that lies there, for the container may be gone soon."""
-        if self._cgroups.learn(key, path).is_top:
-            container_id = self.id_of(key)
-            known = self._known.get(container_id or "")
-            if container_id and (known is None or not known.container.resolved):  # type: ignore[attr-defined]
-                self._retry_at.pop(container_id, None)
-                self.of(container_id)
+        place = self._cgroups.told(key, path)
+        if place.is_top and place.container_id is not None:
+            self.id_of(key)
+            self._gone.pop(place.container_id, None)
+            if place.container_id not in self._known:
+                self.of(place.container_id)
 
     def met(self, key: int, path: str) -> None:
         """A cgroup that may be older than we are has this path."""
         if not self._cgroups.is_known(key):
-            self._cgroups.learn(key, path)
+            self._cgroups.told(key, path)
 
     def started(self, container_id: str, moment: int) -> None:
         """A container started now (nanoseconds since the epoch), whatever its runtime's file says of an earlier start."""
@@ -85,7 +87,14 @@ class Containers:
         """A cgroup was removed. Returns the container whose own it was."""
         place = self._cgroups.place_of(key) if self._cgroups.is_known(key) else None
         self._cgroups.forget(key)
-        return place.container_id if place is not None and place.is_top else None
+        if place is None or not place.is_top or place.container_id is None:
+            return None
+        self._gone[place.container_id] = None
+        if len(self._gone) > GONE:
+            gone, _ = self._gone.popitem(last=False)
+            for held in (self._known, self._retry_at, self._pod_uids):
+                held.pop(gone, None)
+        return place.container_id
 
     def of(self, container_id: str | None) -> Container:
         """The objects that events carry; looked for again now and then while no file describes the container."""

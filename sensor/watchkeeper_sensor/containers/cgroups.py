@@ -13,7 +13,7 @@ from collections import OrderedDict, deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from watchkeeper_sensor.containers.naming import Place, place_of
+from watchkeeper_sensor.containers.naming import PARTS, Place, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -22,8 +22,11 @@ UNIFIED = ""
 CONTROLLERS = (UNIFIED, "memory", "devices", "pids", "cpu")
 """By the number that a key holds; v2 has no controller's name."""
 HIERARCHY_SHIFT = 56
+INODE_MASK = (1 << HIERARCHY_SHIFT) - 1
 
-KEYS = 65_536  # held at most; those of removed cgroups go first
+KEYS = 65_536  # held at most
+REMOVED = 4096  # keys of removed cgroups held, for records that are still on their way
+ROOT_INODE = 1  # of a hierarchy; another one is what a cgroup namespace shows as the root
 UNKNOWN_SECONDS = 2.0  # how long a key that was not found is not looked for again
 UNKNOWN_KEYS = 4096
 WALK_SECONDS = 1.0  # between two walks
@@ -59,6 +62,14 @@ def memberships(process_id: int) -> dict[str, str]:
 def key_of(folder: str, controller: str) -> int:
     """Key of a cgroup by its folder. Raises OSError when it is gone."""
     return os.stat(folder).st_ino | CONTROLLERS.index(controller) << HIERARCHY_SHIFT  # noqa: PTH116 (a path of bytes that a Path would normalise)
+
+
+def _inode(folder: Path) -> int:
+    """0 for what is not there."""
+    try:
+        return folder.stat().st_ino
+    except (OSError, ValueError):
+        return 0
 
 
 def cgroup_key_of(process_id: int, mounted: Mapping[str, Path] | None = None) -> int:
@@ -98,25 +109,50 @@ class Cgroups:
         self.walks_cut = 0  # walks that met more folders than they may
         self._clock = clock
         self._places: OrderedDict[int, Place] = OrderedDict()
+        self._removed: OrderedDict[int, None] = OrderedDict()
         self._same: dict[Place, Place] = {}  # one object for all cgroups of a container
+        self._above = {name for name, folder in self.mounted.items() if _inode(folder) != ROOT_INODE}  # hierarchies of which we see a part
         self._unknown: OrderedDict[int, float] = OrderedDict()  # key → when it may be looked for again
         self._walk_at = 0.0
 
     def learn(self, key: int, path: str) -> Place:
         """A cgroup has this path from the root of its hierarchy."""
         place = place_of(path, ignored=self.ignored)
-        if len(self._same) >= KEYS:
+        if len(self._same) >= REMOVED:
             self._same.clear()
         self._places[key] = self._same.setdefault(place, place)
+        self._removed.pop(key, None)
         self._unknown.pop(key, None)
         if len(self._places) > KEYS:
             self._places.popitem(last=False)
         return place
 
+    def told(self, key: int, path: str) -> Place:
+        """The same of a path that the kernel told: from the hierarchy's real root, also where a cgroup namespace shows us a part of it alone."""
+        if self._above:
+            self._look_above(key, path)
+        return self.learn(key, path)
+
+    def _look_above(self, key: int, path: str) -> None:
+        """A node in a container: what of the kernel's path lies above the part that we see is the node itself."""
+        name = CONTROLLERS[key >> HIERARCHY_SHIFT] if key >> HIERARCHY_SHIFT < len(CONTROLLERS) else None
+        if name not in self._above:
+            return
+        parts = path.split("/")[1:PARTS]
+        for number in range(1, len(parts)):
+            if _inode(self.mounted[name] / "/".join(parts[number:])) == key & INODE_MASK:
+                above = "/" + "/".join(parts[:number])
+                while (place := place_of(above, ignored=self.ignored)).container_id:
+                    self.ignored |= {place.container_id}
+                self._above.discard(name)
+                return
+
     def forget(self, key: int) -> None:
-        """A cgroup was removed. Records of it may still be on their way, so it is only the first to give way to others."""
+        """A cgroup was removed. Records of it may still be on their way, so it is known for a while."""
         if key in self._places:
-            self._places.move_to_end(key, last=False)
+            self._removed[key] = None
+        if len(self._removed) > REMOVED:
+            self._places.pop(self._removed.popitem(last=False)[0], None)
 
     def place_of(self, key: int, process_id: int | None = None) -> Place | None:
         """Place of a cgroup; found by a process that is in it, else by walking the hierarchies. None when it is gone, or was not found lately."""

@@ -7,6 +7,7 @@ absent or null.
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -94,7 +95,7 @@ def privileges(config: Config, host_namespaces: dict[str, int], root: Path) -> d
     found: dict[str, Any] = {
         "user_id": process.user.uid if process.user else None,
         "command": None if process.args is None else [redact(one[:TEXT]) for one in process.args[:LISTED]],
-        "capabilities": None if process.capabilities is None else [one[:64] for one in (process.capabilities.bounding or [])[:LISTED]],
+        "capabilities": None if process.capabilities is None else [sys.intern(one[:64]) for one in (process.capabilities.bounding or [])[:LISTED]],
         "no_new_privileges": bool(process.no_new_privileges),
         "apparmor": process.apparmor or None,
         "read_only": bool(config.root and config.root.read_only),

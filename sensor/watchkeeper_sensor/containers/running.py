@@ -43,7 +43,8 @@ class Running:
 
     def removed(self, container_id: str, cgroup_key: int) -> bool:
         """Its own cgroup is gone; True where it was running until now, as far as we knew. One of a hierarchy that does not decide says nothing."""
-        return self._started.get(container_id) == cgroup_key >> HIERARCHY_SHIFT and self._stops(container_id)
+        known_by = self._started.get(container_id)
+        return known_by in (None, cgroup_key >> HIERARCHY_SHIFT) and self._stops(container_id)
 
     def _stops(self, container_id: str) -> bool:
         self._members.pop(container_id, None)
