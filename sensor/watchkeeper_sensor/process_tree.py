@@ -36,7 +36,15 @@ class ProcessTree:
         if image is None:
             image = self._found(process_id, start, cgroup)
             self._put(image)
+        elif cgroup and not image.cgroup:
+            self._place(image, cgroup)
         return image
+
+    def _place(self, image: Image, cgroup: int) -> None:
+        """A process that was there before us tells its cgroup, which /proc did not show from our cgroup namespace. Its container started before."""
+        image.cgroup, image.container_id, image.view_of = cgroup, self.containers.id_of(cgroup), None
+        self.containers.running.joins(image.container_id, (image.process_id, image.start // TICK_NS))
+        self.containers.running.starts(image.container_id, cgroup)
 
     def _found(self, process_id: int, start: int, cgroup: int) -> Image:
         from watchkeeper_sensor.proc import image_from_proc  # noqa: PLC0415 (read seldom)

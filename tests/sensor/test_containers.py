@@ -84,6 +84,15 @@ def test_hierarchies_are_found_where_they_are_mounted_whole():
     assert found == {"": "/sys/fs/cgroup/unified", "memory": "/sys/fs/cgroup/memory", "cpu": "/sys/fs/cgroup/cpu,cpuacct"}
 
 
+def test_the_hosts_whole_hierarchy_goes_before_the_part_of_our_own():
+    own, whole, part = "/nowhere/own", "/proc", "/nowhere/part"  # /proc has inode 1, as the root of a hierarchy has
+    lines = [f"25 24 0:23 {root} {path} rw - cgroup2 cgroup2 rw" for root, path in (("/", own), ("/../..", whole), ("/../../x", part))]
+    assert str(hierarchies("\n".join(lines))[""]) == whole
+    assert str(hierarchies("\n".join(reversed(lines)))[""]) == whole
+    assert str(hierarchies(lines[0])[""]) == own
+    assert hierarchies(lines[2]) == {}
+
+
 def test_a_host_without_v2_has_its_v1_hierarchies():
     text = "".join(line + "\n" for line in MOUNTS.splitlines() if "cgroup2" not in line)
     assert set(hierarchies(text)) == {"memory", "cpu"}

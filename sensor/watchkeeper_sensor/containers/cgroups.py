@@ -34,18 +34,21 @@ WALK_FOLDERS = 10_000  # of one walk, shallow ones first: containers lie within 
 
 
 def hierarchies(mounts: str | None = None) -> dict[str, Path]:
-    """Controller (empty for v2) → where its whole hierarchy is mounted; of several places the first. `mounts`: text of /proc/self/mountinfo."""
+    """Controller (empty for v2) → where its hierarchy is mounted: the whole where it is somewhere (the host's folder in a container), else what there is.
+
+    `mounts`: text of /proc/self/mountinfo.
+    """
     found: dict[str, Path] = {}
     text = Path("/proc/self/mountinfo").read_text(errors="surrogateescape") if mounts is None else mounts
     for line in text.splitlines():
         before, _, after = line.partition(" - ")
         words, kind = before.split(" "), after.split(" ")
-        if len(words) < 5 or len(kind) < 3 or words[3] != "/":  # another root: a part of the hierarchy alone
+        if len(words) < 5 or len(kind) < 3 or words[3].replace("/..", "") not in ("", "/"):  # a part below what our cgroup namespace shows
             continue
         names = [UNIFIED] if kind[0] == "cgroup2" else kind[2].split(",") if kind[0] == "cgroup" else []
         for name in names:
-            if name in CONTROLLERS:
-                found.setdefault(name, Path(words[4]))
+            if name in CONTROLLERS and (name not in found or (_inode(found[name]) != ROOT_INODE == _inode(Path(words[4])))):
+                found[name] = Path(words[4])
     return found
 
 
