@@ -102,6 +102,10 @@ typedef struct {
 	int counter;
 } atomic_t;
 
+typedef struct {
+	s64 counter;
+} atomic64_t;
+
 struct cred {
 	kuid_t uid, suid, euid, fsuid;
 	kgid_t gid, sgid, egid;
@@ -350,6 +354,8 @@ struct sock_common {
 	unsigned short skc_family;
 	volatile unsigned char skc_state;
 	struct in6_addr skc_v6_daddr, skc_v6_rcv_saddr;
+	atomic64_t skc_cookie;
+	unsigned long skc_flags;
 	struct net *skc_net_unused;
 };
 
@@ -357,8 +363,40 @@ struct sock {
 	struct sock_common __sk_common;
 	u16 sk_type;
 	u16 sk_protocol;
+	int sk_err;
+	u8 sk_shutdown;
 	struct socket *sk_socket;
 	struct pid *sk_peer_pid;
+};
+
+struct tcp_sock {
+	u64 bytes_acked, bytes_received;
+	u32 snd_una, write_seq;
+	struct tcp_fastopen_request *fastopen_req;
+};
+
+struct sockaddr {
+	unsigned short sa_family;
+};
+
+struct in_addr {
+	__be32 s_addr;
+};
+
+struct sockaddr_in {
+	unsigned short sin_family;
+	__be16 sin_port;
+	struct in_addr sin_addr;
+};
+
+struct sockaddr_in6 {
+	unsigned short sin6_family;
+	__be16 sin6_port;
+	struct in6_addr sin6_addr;
+};
+
+struct bpf_sock_addr_kern {
+	struct sockaddr *uaddr;
 };
 
 struct sockaddr_un {
