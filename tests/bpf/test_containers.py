@@ -1,6 +1,7 @@
 """Cgroups and containers: the key that the kernel and the agent give, and containers that start, stop, and are gone before anyone looks."""
 
 import contextlib
+import json
 import os
 import subprocess
 import time
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from watchkeeper_sensor.containers.cgroups import CONTROLLERS, Cgroups, cgroup_key_of, hierarchies
+from watchkeeper_sensor.containers.runtimes import Runtimes
+from watchkeeper_sensor.process import NAMESPACES
 
 MOUNTED = hierarchies()
 LIFECYCLE = ("process.exec", "process.fork", "process.exit", "container.start", "container.stop")
@@ -16,6 +19,17 @@ TOP = f"watchkeeper-{os.getpid()}"  # tests of several processes must not meet
 ID = f"5d{os.getpid():062x}"
 OTHER = "a1" * 32
 POD = "0f3e4c52-9c51-4f3e-8a45-2b1d0c9e7a10"
+BUNDLE = {
+    "process": {"user": {"uid": 0}, "args": ["/bin/true"]},
+    "mounts": [{"destination": "/host", "type": "bind", "source": "/", "options": ["rbind", "rw"]}],
+    "linux": {"namespaces": [{"type": "pid"}, {"type": "network", "path": "/proc/1/ns/net"}]},
+    "annotations": {
+        "io.kubernetes.cri.container-name": "web",
+        "io.kubernetes.cri.image-name": "registry.example/web:1",
+        "io.kubernetes.cri.sandbox-name": "web-0",
+        "io.kubernetes.cri.sandbox-namespace": "shop",
+    },
+}
 LAYOUTS = {
     "Docker, cgroupfs driver": f"docker/{ID}",
     "Docker, systemd driver": f"system.slice/docker-{ID}.scope",
@@ -145,6 +159,27 @@ def test_a_container_starts_with_its_first_program_and_stops_with_its_last_proce
     assert start.container.started_at is not None
     assert [event.process.process_id for event in starts] == [first, again]
     assert len({event.id for event in watching.seen}) == len(watching.seen)
+
+
+def test_a_start_tells_what_the_container_is_given(watch, tmp_path):
+    watching = watch(*LIFECYCLE)
+    containers = watching.stream.around.containers
+    containers.runtimes = Runtimes(tmp_path, dict(zip(NAMESPACES, watching.stream.around.host.namespaces, strict=True)))
+    bundle = tmp_path / "run/containerd/io.containerd.runtime.v2.task/k8s.io" / ID / "config.json"
+    bundle.parent.mkdir(parents=True)
+    bundle.write_text(json.dumps(BUNDLE))
+    with cgroup(LAYOUTS["containerd in Kubernetes, systemd driver"], "memory") as folder:
+        run_in(folder, "/bin/true")
+    (start,) = watching.events("container.start", where=lambda event: event.container.id == ID)
+    (stop,) = watching.events("container.stop", where=lambda event: event.container.id == ID)
+    container = start.container
+    assert (container.name, container.image, container.runtime, container.resolved) == ("web", "registry.example/web:1", "containerd", True)
+    assert (start.pod.name, start.pod.namespace, start.pod.uid) == ("web-0", "shop", POD)
+    assert (container.host_network, container.host_process, container.user_id) == (True, False, 0)
+    assert container.writable_mount_sources == ["/"]
+    assert container.drift is False
+    assert start.target.name == "web"
+    assert stop.container.name == "web"
 
 
 def test_a_container_that_ran_before_the_sensor_does_not_start_again(watch):

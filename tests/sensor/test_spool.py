@@ -340,6 +340,27 @@ def test_a_killed_agent_loses_nothing_that_was_taken(tmp_path, lines):
         assert one.lost == {}
 
 
+KILLED_WHEN_FULL = KILLED.replace("1 << 20", "64_000").replace("number % 50 == 0", "False")
+
+
+@pytest.mark.parametrize("lines", [500, 1003, 2500])
+def test_an_agent_that_is_killed_while_the_spool_is_full_loses_nothing_unstated(tmp_path, lines):
+    child = subprocess.Popen([sys.executable, "-c", KILLED_WHEN_FULL, tmp_path / "spool"], stdout=subprocess.PIPE)
+    told = [child.stdout.readline() for _ in range(lines)]
+    child.send_signal(signal.SIGKILL)
+    told += [line for line in child.stdout.read().splitlines(keepends=True) if line.endswith(b"\n")]
+    child.wait()
+    child.stdout.close()
+    with Spool(tmp_path / "spool", limit_bytes=64_000) as one:
+        entries = one.read(100_000)
+    found = [entry.number for entry in entries if entry.kind == "detection"]
+    stated = [json.loads(entry.payload) for entry in entries if entry.kind == "loss"]
+    missing = {int(line) for line in told} - set(found)
+    assert missing
+    assert max(missing) <= max(loss["last"] for loss in stated)
+    assert sum(sum(loss["counts"].values()) for loss in stated) >= len(missing)
+
+
 FULL_DISK = """
 import json, sys
 from pathlib import Path
