@@ -418,6 +418,10 @@ struct unix_sock {
 
 #pragma clang attribute pop
 
+enum bpf_func_id {
+	BPF_FUNC_get_current_task_btf = 158, /* 5.11 */
+};
+
 enum cgroup_subsys_id {
 	memory_cgrp_id,
 	pids_cgrp_id,
