@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -80,14 +81,14 @@ def out_of_the_way(*hierarchies_):
             Path(f"{MOUNTED[name]}{path}", "cgroup.procs").write_text(str(os.getpid()))
 
 
-def start_in(folders, *command):
+def start_in(folders, *command, **options):
     """A program that was started in cgroups; it runs when this returns."""
 
     def enter():
         for folder in folders:
             (folder / "cgroup.procs").write_text(str(os.getpid()))
 
-    return subprocess.Popen(command, preexec_fn=enter)  # noqa: PLW1509 (tests have one thread, and the cgroup must be entered before the exec)
+    return subprocess.Popen(command, preexec_fn=enter, **options)  # noqa: PLW1509 (tests have one thread, and the cgroup must be entered before the exec)
 
 
 def run_in(folder, *command):
@@ -239,3 +240,43 @@ def test_an_older_cgroup_is_found_by_a_walk():
     assert place is not None
     assert place.container_id == ID
     assert cgroups.walks == 1
+
+
+NODE_IN_A_CONTAINER = """
+import os, sys
+from pathlib import Path
+from tests.bpf.conftest import Watching
+from watchkeeper_sensor.containers.cgroups import hierarchies
+container_id = sys.argv[1]
+assert {name: str(path) for name, path in hierarchies().items()} == {"memory": "/sys/fs/cgroup/memory"}, hierarchies()
+watching = Watching(("process.exec", "process.exit", "container.start"))
+folder = Path("/sys/fs/cgroup/memory/kubelet", container_id)
+folder.mkdir(parents=True)
+child = os.fork()
+if child == 0:
+    (folder / "cgroup.procs").write_text(str(os.getpid()))
+    os.execv("/bin/true", ["/bin/true"])
+os.waitpid(child, 0)
+(event,) = watching.events("process.exec", process=child)
+plain = os.fork()
+if plain == 0:
+    os.execv("/bin/true", ["/bin/true"])
+os.waitpid(plain, 0)
+(own,) = watching.events("process.exec", process=plain)
+watching.close()
+folder.rmdir()
+folder.parent.rmdir()
+print(event.container.id == container_id, own.container.id, watching.stream.around.containers.is_unknown(own.header[5]))
+"""
+
+
+def test_a_node_that_is_a_container_sees_its_own_containers_and_is_the_host():
+    commands = (
+        "umount -l -a -t cgroup,cgroup2 && mkdir -p /sys/fs/cgroup/memory && mount -t cgroup -o memory none /sys/fs/cgroup/memory",
+        'exec "$0" -c "$1" "$2"',
+    )
+    with out_of_the_way(*CONTROLLERS[1:]), cgroup(f"docker/{OTHER}", "memory") as node:
+        inside = ["unshare", "--cgroup", "--mount", "sh", "-ec", "; ".join(commands), sys.executable, NODE_IN_A_CONTAINER, ID]
+        process = start_in([node], *inside, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
+        told, _ = process.communicate()
+    assert (process.returncode, told) == (0, "True None False\n")

@@ -224,7 +224,7 @@ def test_many_containers_one_after_the_other_are_forgotten(tree, clock, tmp_path
             containers.removed(hierarchy << 56 | number)
     held = (containers._known, containers._retry_at, containers._pod_uids, containers._gone)
     assert [len(one) for one in held] == [GONE] * 4
-    assert len(containers._cgroups._places) <= cgroups_module.REMOVED
+    assert len(containers._cgroups._places) == cgroups_module.REMOVED + len(tree)  # with the two roots
     assert (len(containers.running), len(containers.running._members)) == (0, 0)
 
 

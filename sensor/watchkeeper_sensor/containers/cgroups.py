@@ -117,6 +117,8 @@ class Cgroups:
         self._above = {name for name, folder in self.mounted.items() if _inode(folder) != ROOT_INODE}  # hierarchies of which we see a part
         self._unknown: OrderedDict[int, float] = OrderedDict()  # key → when it may be looked for again
         self._walk_at = 0.0
+        for name in self._above:  # what we see as the root is the host, whatever lies above
+            self.learn(_inode(self.mounted[name]) | CONTROLLERS.index(name) << HIERARCHY_SHIFT, "/")
 
     def learn(self, key: int, path: str) -> Place:
         """A cgroup has this path from the root of its hierarchy."""
