@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ class ProcessTree:
         self.evicted = 0
         self.unknown = 0  # records of processes that neither a record nor /proc told of
         self._images: OrderedDict[tuple[int, int], Image] = OrderedDict()
+        self._since = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
     def __len__(self) -> int:
         return len(self._images)
@@ -41,10 +43,11 @@ class ProcessTree:
         return image
 
     def _place(self, image: Image, cgroup: int) -> None:
-        """A process that was there before us tells its cgroup, which /proc did not show from our cgroup namespace. Its container started before."""
+        """A process tells its cgroup, which nothing had told before: /proc does not show it from another cgroup namespace, and the record of a move may be lost."""
         image.cgroup, image.container_id, image.view_of = cgroup, self.containers.id_of(cgroup), None
         self.containers.running.joins(image.container_id, (image.process_id, image.start // TICK_NS))
-        self.containers.running.starts(image.container_id, cgroup)
+        if image.start < self._since:
+            self.containers.running.starts(image.container_id, cgroup)  # before us: no event
 
     def _found(self, process_id: int, start: int, cgroup: int) -> Image:
         from watchkeeper_sensor.proc import image_from_proc  # noqa: PLC0415 (read seldom)

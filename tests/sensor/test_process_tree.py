@@ -1,6 +1,7 @@
 """The process tree and containers: what processes that were there before are taken for."""
 
 import os
+import time
 
 from watchkeeper_sensor.containers import Containers
 from watchkeeper_sensor.containers.cgroups import Cgroups
@@ -24,6 +25,15 @@ def test_a_process_whose_cgroup_was_not_seen_is_placed_by_its_first_record(tmp_p
     assert tree.of(4_000_000, 10**9, 7).container_id == A
     assert not containers.running.starts(A, 7)  # it ran before us
     assert tree.exited(4_000_000, 10**9) == A
+
+
+def test_a_younger_process_whose_move_was_not_told_still_starts_its_container(tmp_path):
+    tree, containers = a_tree(tmp_path)
+    young = time.clock_gettime_ns(time.CLOCK_BOOTTIME) + 10**9
+    tree.of(4_000_000, young, 0)
+    containers.made(7, f"/docker/{A}")
+    tree.of(4_000_000, young, 7)
+    assert containers.running.starts(A, 7)
 
 
 def test_a_moved_process_belongs_to_where_it_is_and_earlier_events_to_where_it_was(tmp_path):
