@@ -24,31 +24,52 @@ struct path_found {
 };
 
 struct path_walk {
-	struct dentry *dentry, *root_dentry;
+	struct dentry *dentry, *root_dentry, *top; /* top of the mount */
 	struct vfsmount *mnt, *root_mnt;
 };
+
+/* What a step needs of a directory entry. In the kernel it lies side by side, so one read does; the offsets are asked all the same. */
+struct path_entry {
+	struct dentry *parent;
+	u32 hash;
+	u32 length;
+	const unsigned char *name;
+};
+
+static __always_inline void path_entry(struct path_entry *to, struct dentry *dentry)
+{
+	const u32 at = bpf_core_field_offset(struct dentry, d_parent), name = bpf_core_field_offset(struct dentry, d_name);
+	const u32 length = bpf_core_field_offset(struct qstr, len), text = bpf_core_field_offset(struct qstr, name);
+	if (name == at + 8 && length == 4 && text == 8) {
+		bpf_probe_read_kernel(to, sizeof(*to), (void *)dentry + at);
+		return;
+	}
+	to->parent = BPF_CORE_READ(dentry, d_parent);
+	to->length = BPF_CORE_READ(dentry, d_name.len);
+	to->name = BPF_CORE_READ(dentry, d_name.name);
+}
 
 static __always_inline bool path_step(struct path_walk *walk, struct path_buffer *buffer)
 {
 	struct dentry *dentry = walk->dentry; /* locals: BPF_CORE_READ would take a member of ours for one of the kernel's */
 	struct vfsmount *mnt = walk->mnt;
-	struct dentry *parent, *top;
+	struct path_entry entry = {};
 
 	if (dentry == walk->root_dentry && mnt == walk->root_mnt)
 		return false;
-	parent = BPF_CORE_READ(dentry, d_parent);
-	top = BPF_CORE_READ(mnt, mnt_root);
-	if (dentry == top) {
+	if (dentry == walk->top) {
 		struct mount *mount = (void *)mnt - bpf_core_field_offset(struct mount, mnt);
 		struct mount *above = BPF_CORE_READ(mount, mnt_parent);
 		if (above == mount)
 			return false;
 		walk->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
-		walk->mnt = (void *)above + bpf_core_field_offset(struct mount, mnt);
+		mnt = (void *)above + bpf_core_field_offset(struct mount, mnt);
+		walk->mnt = mnt;
+		walk->top = BPF_CORE_READ(mnt, mnt_root);
 		return true;
 	}
-	u32 length = BPF_CORE_READ(dentry, d_name.len) & 255;
-	const unsigned char *name = BPF_CORE_READ(dentry, d_name.name);
+	path_entry(&entry, dentry);
+	u32 length = entry.length & 255;
 	u32 offset = buffer->offset;
 	if (offset < length + 1) {
 		buffer->truncated = 1;
@@ -56,16 +77,16 @@ static __always_inline bool path_step(struct path_walk *walk, struct path_buffer
 	}
 	offset -= length + 1;
 	buffer->bytes[offset & (PATH_END - 1)] = '/';
-	bpf_probe_read_kernel(&buffer->bytes[(offset + 1) & (PATH_END - 1)], length, name);
+	bpf_probe_read_kernel(&buffer->bytes[(offset + 1) & (PATH_END - 1)], length, entry.name);
 	buffer->offset = offset;
-	walk->dentry = parent;
-	return dentry != parent; /* what hangs nowhere, as a memfd, has its name alone */
+	walk->dentry = entry.parent;
+	return dentry != entry.parent; /* what hangs nowhere, as a memfd, has its name alone */
 }
 
 /* Writes the path of `path` as seen from `root` (0: from the host) to the end of the buffer. */
 static __always_inline struct path_found path_find(struct path_buffer *buffer, struct dentry *dentry, struct vfsmount *mnt, struct path *root)
 {
-	struct path_walk walk = {.dentry = dentry, .mnt = mnt};
+	struct path_walk walk = {.dentry = dentry, .mnt = mnt, .top = BPF_CORE_READ(mnt, mnt_root)};
 	buffer->offset = PATH_END;
 	buffer->truncated = 0;
 	if (root) {
