@@ -87,14 +87,11 @@ struct userfaultfd_record {
 
 struct io_uring_record {
 	struct record record;
-	__u64 operation_flags;
+	struct endpoints ends;
 	__u32 flags; /* IORING_SETUP_* */
 	__u32 opcode;
 	__u32 registered_credentials;
-	__u32 padding;
-	struct endpoints ends;
 	struct text path;
-	struct text new_path;
 };
 
 enum clock_flag {
