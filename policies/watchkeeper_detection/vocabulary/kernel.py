@@ -50,8 +50,13 @@ KINDS = (
     _kind("file.truncate", "A file was cut to a length, as clearing a log does.", "file"),
     _kind("file.setflags", "Inode flags were set: immutable, append-only.", "file"),
     # memory and descriptors
-    _kind("memory.map", "A file was mapped executable: a library, a loader, or code from the writable layer or a memfd.", "memory", "file"),
-    _kind("memory.protect", "Memory was, or became, writable and executable.", "memory"),
+    _kind(
+        "memory.map",
+        "A file was mapped executable that lies in the writable layer, on tmpfs, in a memfd or has no name; other files only where a policy asks for their path or name.",
+        "memory",
+        "file",
+    ),
+    _kind("memory.protect", "Memory became writable and executable, or executable after it had been written.", "memory"),
     _kind("memfd.create", "A file without a name was made in memory.", "memfd"),
     _kind(
         "descriptor.duplicate", "A descriptor was duplicated onto standard input, output or error, as reverse shells do.", "descriptor", "connection", "file"
@@ -83,7 +88,7 @@ KINDS = (
     _kind("module.unload", "A kernel module was removed.", "module"),
     _kind("kexec.load", "Another kernel was loaded, to be booted without the firmware.", "kexec", "file"),
     _kind("bpf.load", "A BPF program or map was made by bpf().", "bpf"),
-    _kind("bpf.attach", "A BPF program was attached, linked or pinned.", "bpf"),
+    _kind("bpf.attach", "A BPF program was attached, linked, detached or pinned.", "bpf"),
     _kind("bpf.discovered", "The inventory found a BPF program that no bpf() call we saw had loaded.", "bpf"),
     _kind("perf.open", "A performance event was opened, which can read other processes and the kernel.", "perf", "target_process"),
     _kind("keyring.call", "A process used the kernel's keys: add_key, request_key, keyctl.", "keyring"),

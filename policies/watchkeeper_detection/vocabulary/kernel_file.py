@@ -69,7 +69,9 @@ _OTHERS = (
     Field("memory.size", "int", "Size in bytes.", exact=True),
     Field("memory.writable", "bool", "Whether it may be written after the call.", exact=True),
     Field("memory.executable", "bool", "Whether it may be executed after the call.", exact=True),
-    Field("memory.was_writable", "bool", "Whether it could be written before the call.", exact=True),
+    Field(
+        "memory.was_writable", "bool", "Whether it had been written to before the call; absent for shared memory, where the kernel does not say.", exact=True
+    ),
     Field("memory.anonymous", "bool", "Whether no file is behind it.", exact=True),
     Field("memory.area", "string", "`stack`, `heap` or `mapping`.", exact=True),
     Field("memory.huge_pages", "bool", "Whether huge pages were asked for.", exact=True),
@@ -82,7 +84,7 @@ _OTHERS = (
     Field("descriptor.type", "string", "What is behind it: `socket`, `pipe`, `file`, `memfd`, `tty`, `other`.", exact=True),
     Field("descriptor.onto", "string", "`stdin`, `stdout`, `stderr`; absent for other numbers.", exact=True),
     Field("descriptor.count", "int", "How many descriptors came in one message.", exact=True),
-    Field("descriptor.sender_process_id", "int", "Process that sent them.", exact=True),
+    Field("descriptor.sender_process_id", "int", "Process at the other end of the socket, as of when it connected.", exact=True),
     Field("descriptor.read_only_source", "bool", "Whether the file that was spliced from could only be read by the process.", exact=True),
 )
 
