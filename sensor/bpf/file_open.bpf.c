@@ -105,8 +105,7 @@ CALL_HANDLER(file_open)
 	u32 kind = call->number == NR_OPEN_BY_HANDLE_AT ? FILE_OPEN_BY_HANDLE : FILE_OPEN;
 	if (IS_ERROR(call->result))
 		return file_is_told(call->result) ? file_open_unseen(call, kind) : 0;
-	struct task_struct *task = (void *)bpf_get_current_task();
-	struct file *file = task_file(task, call->result);
+	struct file *file = task_current_file(call->result);
 	struct path_buffer *buffer = path_buffer();
 	volatile struct file_choice *choice = file_choice();
 	if (!buffer || !choice)

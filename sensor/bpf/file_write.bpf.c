@@ -102,9 +102,8 @@ CALL_HANDLER(file_write)
 	u32 number = call->number;
 	if (call->result <= 0 || !record_is_wanted(FILE_WRITE))
 		return 0;
-	struct task_struct *task = (void *)bpf_get_current_task();
 	u32 descriptor = number == NR_SPLICE || number == NR_COPY_FILE_RANGE ? call->arguments[2] : call->arguments[0];
-	return file_written(call, task_file(task, descriptor), file_write_way(number));
+	return file_written(call, task_current_file(descriptor), file_write_way(number));
 }
 
 CALL_HANDLER(file_write_mapped)
@@ -112,8 +111,7 @@ CALL_HANDLER(file_write_mapped)
 	u64 flags = call->arguments[3];
 	if (IS_ERROR(call->result) || flags & MAP_ANONYMOUS || (flags & MAP_TYPE) == MAP_PRIVATE || !record_is_wanted(FILE_WRITE))
 		return 0;
-	struct task_struct *task = (void *)bpf_get_current_task();
-	struct file *file = task_file(task, call->arguments[4]);
+	struct file *file = task_current_file(call->arguments[4]);
 	return BPF_CORE_READ(file, f_mode) & FMODE_WRITE ? file_written(call, file, WRITTEN_BY_MMAP) : 0;
 }
 
@@ -122,6 +120,5 @@ CALL_HANDLER(file_write_cloned)
 	u32 command = call->arguments[1];
 	if (call->result || (command != FICLONE && command != FICLONERANGE) || !record_is_wanted(FILE_WRITE))
 		return 0;
-	struct task_struct *task = (void *)bpf_get_current_task();
-	return file_written(call, task_file(task, call->arguments[0]), WRITTEN_BY_CLONE);
+	return file_written(call, task_current_file(call->arguments[0]), WRITTEN_BY_CLONE);
 }

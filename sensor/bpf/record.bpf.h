@@ -75,7 +75,6 @@ static __always_inline void *record_begin_in(u32 place, u32 kind, u32 size)
 	}
 	__builtin_memset(scratch->bytes, 0, size);
 	struct record *record = (void *)scratch->bytes;
-	struct task_struct *task = (void *)bpf_get_current_task();
 	u64 ids = bpf_get_current_pid_tgid();
 	u32 zero = 0;
 	u64 *count = bpf_map_lookup_elem(&sequence, &zero);
@@ -84,9 +83,9 @@ static __always_inline void *record_begin_in(u32 place, u32 kind, u32 size)
 	record->time = bpf_ktime_get_boot_ns();
 	record->process = ids >> 32;
 	record->thread = (u32)ids;
-	record->start = task_start(task);
-	record->cgroup = task_container_key(task);
-	record->uid = BPF_CORE_READ(task, cred, uid.val);
+	record->start = task_current_start();
+	record->cgroup = task_current_container_key();
+	record->uid = task_current_uid();
 	record->syscall = -1;
 	if (count)
 		record->id = (u64)bpf_get_smp_processor_id() << 48 | ++*count;

@@ -66,6 +66,69 @@ static __always_inline u64 task_container_key(struct task_struct *task)
 	return key;
 }
 
+static __always_inline struct file *task_file(struct task_struct *task, u32 number)
+{
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct file **files = BPF_CORE_READ(table, fd), *file = 0;
+	if (number >= BPF_CORE_READ(table, max_fds))
+		return 0;
+	bpf_probe_read_kernel(&file, sizeof(file), files + number);
+	return file;
+}
+
+/* What every record says of the current task, and its open files. From 5.11 on the task comes typed, and plain loads cost a tenth of
+ * reads by helper: half a microsecond of a record.
+ */
+#define TASK_IS_TYPED bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf)
+
+static __always_inline u64 task_current_start(void)
+{
+	if (!TASK_IS_TYPED)
+		return task_start((void *)bpf_get_current_task());
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	return task->group_leader->start_boottime;
+}
+
+static __always_inline u32 task_current_uid(void)
+{
+	if (TASK_IS_TYPED) {
+		struct task_struct *typed = (void *)bpf_get_current_task_btf();
+		return typed->cred->uid.val;
+	}
+	struct task_struct *task = (void *)bpf_get_current_task();
+	return BPF_CORE_READ(task, cred, uid.val);
+}
+
+static __always_inline u64 task_current_container_key(void)
+{
+	if (!TASK_IS_TYPED)
+		return task_container_key((void *)bpf_get_current_task());
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	struct cgroup *cgroup = task->cgroups->dfl_cgrp;
+	if (cgroup->level > 0)
+		return cgroup->kn->id | (u64)HIERARCHY_UNIFIED << 56;
+#pragma unroll
+	for (u32 hierarchy = HIERARCHY_MEMORY; hierarchy <= HIERARCHY_CPU; hierarchy++) {
+		u64 key = task_key_in(task, hierarchy);
+		if (key)
+			return key;
+	}
+	return 0;
+}
+
+static __always_inline struct file *task_current_file(u32 number)
+{
+	struct file *file = 0;
+	if (TASK_IS_TYPED) {
+		struct task_struct *typed = (void *)bpf_get_current_task_btf();
+		struct fdtable *table = typed->files->fdt;
+		if (number < table->max_fds)
+			bpf_probe_read_kernel(&file, sizeof(file), table->fd + number);
+		return file;
+	}
+	return task_file((void *)bpf_get_current_task(), number);
+}
+
 static __always_inline void task_capabilities(struct capabilities *to, const struct cred *cred)
 {
 	to->effective = drift_capabilities(__builtin_preserve_access_index(&cred->cap_effective));
@@ -113,14 +176,4 @@ static __always_inline void task_namespaces(struct namespaces *to, struct task_s
 		to->time = BPF_CORE_READ(proxy, time_ns, ns.inum);
 	to->user = BPF_CORE_READ(task, cred, user_ns, ns.inum);
 	task_id_in_namespace(task, &to->process);
-}
-
-static __always_inline struct file *task_file(struct task_struct *task, u32 number)
-{
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
-	struct file **files = BPF_CORE_READ(table, fd), *file = 0;
-	if (number >= BPF_CORE_READ(table, max_fds))
-		return 0;
-	bpf_probe_read_kernel(&file, sizeof(file), files + number);
-	return file;
 }
