@@ -369,6 +369,10 @@ struct sock {
 	struct pid *sk_peer_pid;
 };
 
+struct inet_sock {
+	__be16 inet_sport;
+};
+
 struct tcp_sock {
 	u64 bytes_acked, bytes_received;
 	u32 snd_una, write_seq;

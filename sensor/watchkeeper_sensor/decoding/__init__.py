@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from watchkeeper_sensor.decoding import container, descriptor, enforcement, file, io_uring, memory, process, system, tamper
+from watchkeeper_sensor.decoding import container, descriptor, dns, enforcement, file, io_uring, memory, network, process, system, tamper
 from watchkeeper_sensor.kernel import records
 from watchkeeper_sensor.kernel.records import NUMBERS
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from watchkeeper_sensor.kernel.programs import BpfProgram
     from watchkeeper_sensor.kernel.records import Layout
 
-FAMILIES = (process, container, enforcement, memory, descriptor, file, system, tamper, io_uring)
+FAMILIES = (process, container, enforcement, memory, descriptor, file, system, tamper, io_uring, network, dns)
 
 EVENTS: dict[int, type[KernelEvent]] = {NUMBERS[event.kind]: event for family in FAMILIES for event in family.EVENTS}
 """Number of a record's kind → class of its event."""

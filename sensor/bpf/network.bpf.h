@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+ * Sockets and who owns them.
+ *
+ * Much of what happens to a connection happens in a soft interrupt, where the current task is whoever was interrupted. So the owner is
+ * noted by the socket's cookie when it connects or accepts, and records say that owner. They are written straight into the ring: unlike
+ * scratch memory, that may be interrupted anywhere.
+ */
+#pragma once
+
+#include "records_network.h"
+
+#define TCP_ESTABLISHED 1
+#define TCP_SYN_SENT    2
+#define TCP_SYN_RECV    3
+#define TCP_FIN_WAIT1   4
+#define TCP_TIME_WAIT   6
+#define TCP_CLOSE       7
+#define TCP_CLOSE_WAIT  8
+#define TCP_LAST_ACK    9
+#define TCP_LISTEN      10
+#define TCP_CLOSING     11
+#define IPPROTO_TCP     6
+#define IPPROTO_UDP     17
+#define IPPROTO_SCTP    132
+#define SOCK_DGRAM      2
+#define TS_COMPAT       2
+#define SHUTDOWN_BOTH   3
+#define SOCK_DONE       1 /* enum sock_flags: the peer has sent its FIN */
+
+/* Says by its presence whether tracing programs may ask for a cookie: 5.12, c5dbb89fc2ac. */
+typedef u64 (*btf_bpf_get_socket_ptr_cookie)(struct sock *);
+
+struct socket_owner {
+	u64 start;
+	u64 cgroup;
+	u64 opened;  /* nanoseconds since boot, 0 where it was not seen */
+	u32 process; /* 0: nobody has accepted the connection yet */
+	u32 thread;
+	u32 uid;
+	u32 flags; /* enum connection_flag */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 32768);
+	__type(key, u64);
+	__type(value, struct socket_owner);
+} socket_owners SEC(".maps") __weak;
+
+/* Cookie of a socket; before 5.12 its address where none has asked for a cookie. `sock` is one that the kernel handed to the program. */
+static __always_inline u64 network_key(const struct sock *sock)
+{
+	if (bpf_core_type_exists(btf_bpf_get_socket_ptr_cookie))
+		return bpf_get_socket_cookie((void *)sock);
+	u64 cookie = BPF_CORE_READ(sock, __sk_common.skc_cookie.counter);
+	return cookie ? cookie : (u64)sock;
+}
+
+static __always_inline u64 network_cookie(u64 key)
+{
+	return (s64)key < 0 ? 0 : key; /* addresses of the kernel have the highest bit */
+}
+
+/* The current task as an owner. */
+static __always_inline void network_current(struct socket_owner *owner)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	owner->start = task_start(task);
+	owner->cgroup = task_container_key(task);
+	owner->process = BPF_CORE_READ(task, tgid);
+	owner->thread = BPF_CORE_READ(task, pid);
+	owner->uid = BPF_CORE_READ(task, cred, uid.val);
+}
+
+static __always_inline bool network_is_compat(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	return BPF_CORE_READ(task, thread_info.status) & TS_COMPAT;
+}
+
+/* A record in the ring, zeroed, its header filled for the owner; 0 when it is not wanted or there is no room. */
+static __always_inline void *network_begin(u32 kind, const u32 size, const struct socket_owner *owner)
+{
+	u64 now = bpf_ktime_get_boot_ns();
+	u32 zero = 0, process = owner->process;
+	if (!record_is_wanted(kind) || bpf_map_lookup_elem(&quiet_processes, &process))
+		return 0;
+	if (!record_within_rate(kind, owner->cgroup, now)) {
+		lost(kind, LOST_RATE, owner->cgroup);
+		return 0;
+	}
+	struct record *record = bpf_ringbuf_reserve(&activity, size, 0);
+	if (!record) {
+		lost(kind, LOST_RING_FULL, owner->cgroup);
+		return 0;
+	}
+	u64 *count = bpf_map_lookup_elem(&sequence, &zero);
+	__builtin_memset(record, 0, size < sizeof(struct connection_record) ? size : sizeof(struct connection_record));
+	record->kind = kind;
+	record->size = size;
+	record->time = now;
+	record->cgroup = owner->cgroup;
+	record->start = owner->start;
+	record->process = owner->process;
+	record->thread = owner->thread;
+	record->uid = owner->uid;
+	record->syscall = -1;
+	if (count)
+		record->id = (u64)bpf_get_smp_processor_id() << 48 | ++*count;
+	return record;
+}
+
+static __always_inline void network_send(struct record *record)
+{
+	u32 kind = record->kind;
+	u64 *count = bpf_map_lookup_elem(&sent, &kind), flags = BPF_RB_NO_WAKEUP;
+	if (count)
+		++*count;
+	if (bpf_ringbuf_query(&activity, BPF_RB_AVAIL_DATA) + record->size >= wakeup_bytes)
+		flags = 0;
+	bpf_ringbuf_submit(record, flags);
+}
+
+static __always_inline bool network_is_mapped(const u8 *address)
+{
+	const u32 *words = (const u32 *)address;
+	return !words[0] && !words[1] && words[2] == __builtin_bswap32(0xffff);
+}
+
+/* An IPv4 address mapped into IPv6 becomes what it is: `address` is a buffer of 16 bytes. Returns the family. */
+static __always_inline u16 network_unmapped(u8 *address)
+{
+	u32 *words = (u32 *)address;
+	if (!network_is_mapped(address))
+		return AF_INET6;
+	words[0] = words[3];
+	words[2] = words[3] = 0;
+	return AF_INET;
+}
+
+/* Both ends as the socket has them. */
+static __always_inline void network_ends(struct endpoints *ends, const struct sock *sock)
+{
+	u8 remote[16] = {}, local[16] = {};
+	u16 family = BPF_CORE_READ(sock, __sk_common.skc_family);
+	ends->type = BPF_CORE_READ(sock, sk_type);
+	ends->protocol = BPF_CORE_READ(sock, sk_protocol);
+	ends->local_port = BPF_CORE_READ(sock, __sk_common.skc_num);
+	ends->remote_port = __builtin_bswap16(BPF_CORE_READ(sock, __sk_common.skc_dport));
+	if (!ends->local_port) { /* given back already, at the end of a connection */
+		const struct inet_sock *inet = (const void *)sock;
+		ends->local_port = __builtin_bswap16(BPF_CORE_READ(inet, inet_sport));
+	}
+	if (family == AF_INET6) {
+		bpf_core_read(remote, 16, &sock->__sk_common.skc_v6_daddr);
+		bpf_core_read(local, 16, &sock->__sk_common.skc_v6_rcv_saddr);
+		if (network_is_mapped(remote))
+			family = AF_INET; /* the kernel keeps both spellings; of the own address sometimes this one alone */
+	}
+	if (family == AF_INET) {
+		__builtin_memset(remote, 0, 16);
+		__builtin_memset(local, 0, 16);
+		bpf_core_read(remote, 4, &sock->__sk_common.skc_daddr);
+		bpf_core_read(local, 4, &sock->__sk_common.skc_rcv_saddr);
+	}
+	ends->family = family;
+	__builtin_memcpy(ends->remote, remote, 16);
+	__builtin_memcpy(ends->local, local, 16);
+}
