@@ -9,26 +9,30 @@
 
 #include "records_network.h"
 
-#define TCP_ESTABLISHED 1
-#define TCP_SYN_SENT    2
-#define TCP_SYN_RECV    3
-#define TCP_FIN_WAIT1   4
-#define TCP_TIME_WAIT   6
-#define TCP_CLOSE       7
-#define TCP_CLOSE_WAIT  8
-#define TCP_LAST_ACK    9
-#define TCP_LISTEN      10
-#define TCP_CLOSING     11
-#define IPPROTO_TCP     6
-#define IPPROTO_UDP     17
-#define IPPROTO_SCTP    132
-#define SOCK_DGRAM      2
-#define TS_COMPAT       2
-#define SHUTDOWN_BOTH   3
-#define SOCK_DONE       1 /* enum sock_flags: the peer has sent its FIN */
+#define TCP_ESTABLISHED   1
+#define TCP_SYN_SENT      2
+#define TCP_SYN_RECV      3
+#define TCP_FIN_WAIT1     4
+#define TCP_TIME_WAIT     6
+#define TCP_CLOSE         7
+#define TCP_CLOSE_WAIT    8
+#define TCP_LAST_ACK      9
+#define TCP_LISTEN        10
+#define TCP_CLOSING       11
+#define IPPROTO_TCP       6
+#define IPPROTO_UDP       17
+#define IPPROTO_SCTP      132
+#define SOCK_DGRAM        2
+#define TS_COMPAT         2
+#define SHUTDOWN_BOTH     3
+#define NR_IO_URING_ENTER 426
+#define PF_IO_WORKER      0x10
+#define SOCK_DONE         1 /* enum sock_flags: the peer has sent its FIN */
 
 /* Says by its presence whether tracing programs may ask for a cookie: 5.12, c5dbb89fc2ac. */
 typedef u64 (*btf_bpf_get_socket_ptr_cookie)(struct sock *);
+/* Whether they may ask for the registers with which the task entered the kernel: 5.15, dd6e10fbd9fb. */
+typedef u64 (*btf_bpf_task_pt_regs)(struct task_struct *);
 
 struct socket_owner {
 	u64 start;
@@ -72,10 +76,27 @@ static __always_inline void network_current(struct socket_owner *owner)
 	owner->uid = BPF_CORE_READ(task, cred, uid.val);
 }
 
-static __always_inline bool network_is_compat(void)
+static __always_inline u16 network_way(void)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
-	return BPF_CORE_READ(task, thread_info.status) & TS_COMPAT;
+	if (BPF_CORE_READ(task, flags) & PF_IO_WORKER)
+		return RECORD_IO_URING;
+	return BPF_CORE_READ(task, thread_info.status) & TS_COMPAT ? RECORD_COMPAT : 0;
+}
+
+/* The system call that the current task is in, in a tracing program that runs for this task and not for a soft interrupt. */
+static __always_inline void network_call(struct record *record)
+{
+	record->flags = network_way();
+	if (record->flags & RECORD_IO_URING || !bpf_core_type_exists(btf_bpf_task_pt_regs))
+		return;
+	struct pt_regs *registers = (void *)bpf_task_pt_regs((void *)bpf_get_current_task_btf());
+	u32 number = BPF_CORE_READ(registers, orig_ax);
+	s32 *native = record->flags & RECORD_COMPAT ? bpf_map_lookup_elem(&compat_numbers, &number) : (s32 *)&number;
+	if (!(record->flags & RECORD_COMPAT) && number == NR_IO_URING_ENTER)
+		record->flags |= RECORD_IO_URING;
+	else if (native)
+		record->syscall = *native;
 }
 
 /* A record in the ring, zeroed, its header filled for the owner; 0 when it is not wanted or there is no room. */

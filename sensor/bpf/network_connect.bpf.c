@@ -23,7 +23,7 @@ static __always_inline void network_opened(const struct sock *sock)
 	struct connection_record *made = network_begin(NETWORK_CONNECT, sizeof(*made), &owner);
 	if (!made)
 		return;
-	made->record.flags = network_is_compat() ? RECORD_COMPAT : 0;
+	network_call(&made->record);
 	made->cookie = network_cookie(key);
 	made->opened = owner.opened;
 	made->flags = CONNECTION_OUTBOUND;
@@ -40,7 +40,7 @@ static __always_inline void network_listens(const struct sock *sock)
 	struct connection_record *made = network_begin(NETWORK_LISTEN, sizeof(*made), &owner);
 	if (!made)
 		return;
-	made->record.flags = network_is_compat() ? RECORD_COMPAT : 0;
+	network_call(&made->record);
 	made->cookie = network_cookie(network_key(sock));
 	network_ends(&made->ends, sock);
 	network_send(&made->record);
@@ -50,8 +50,10 @@ static __always_inline void network_listens(const struct sock *sock)
 static __always_inline void network_came(const struct sock *sock)
 {
 	struct socket_owner owner = {.flags = CONNECTION_INBOUND, .opened = bpf_ktime_get_boot_ns()};
+	if (!record_is_wanted(NETWORK_CLOSE) && !record_is_wanted(NETWORK_ACCEPT))
+		return;
 	u64 key = network_key(sock);
-	bpf_map_update_elem(&socket_owners, &key, &owner, BPF_NOEXIST);
+	bpf_map_update_elem(&socket_owners, &key, &owner, BPF_ANY);
 }
 
 SEC("tp_btf/inet_sock_set_state")
@@ -76,7 +78,7 @@ static __always_inline int network_datagram_connect(struct bpf_sock_addr *contex
 	struct connection_record *made = network_begin(NETWORK_CONNECT, sizeof(*made), &owner);
 	if (!made)
 		return 1;
-	made->record.flags = network_is_compat() ? RECORD_COMPAT : 0;
+	made->record.flags = network_way();
 	made->cookie = bpf_get_socket_cookie(context);
 	made->flags = CONNECTION_OUTBOUND;
 	network_address(&made->ends, context);

@@ -161,7 +161,7 @@ static __always_inline int network_datagram(struct bpf_sock_addr *context)
 	struct connection_record *made = network_begin(NETWORK_SEND, sizeof(*made), &owner);
 	if (!made)
 		return 1;
-	made->record.flags = network_is_compat() ? RECORD_COMPAT : 0;
+	made->record.flags = network_way();
 	made->cookie = bpf_get_socket_cookie(context);
 	made->flags = CONNECTION_OUTBOUND;
 	made->ends = ends;

@@ -13,9 +13,13 @@ import threading
 import time
 
 import pytest
+from tests.bpf import ring
+from tests.bpf.calls import Compat
 
 MSG_FASTOPEN = 0x20000000
 CLONE_NEWNET = 0x40000000
+COMPAT_SOCKETCALL, COMPAT_SOCKET, COMPAT_CONNECT = 102, 359, 362
+NO_RING = 77
 AF_ALG, AF_VSOCK, NETLINK_AUDIT = 38, 40, 9
 SO_COOKIE = 57
 UDP = socket.SOCK_DGRAM
@@ -75,6 +79,7 @@ def test_a_connect_tells_who_and_where_to(watch, in_child, listener):
     assert connection.cookie > 0
     assert event.process.process_id == pid
     assert event.target.name == f"127.0.0.1:{address[1]}"
+    assert (event.syscall.name, event.syscall.compat, event.syscall.io_uring) == ("connect", False, False)
     assert event.syscall.error is None
 
 
@@ -125,6 +130,7 @@ def test_a_send_that_opens_the_connection_is_told_as_a_connect(watch, in_child, 
     assert status == 0
     (event,) = watching.events("network.connect", process=pid)
     assert (event.connection.remote_ip, event.connection.remote_port, event.connection.fast_open) == (*address, True)
+    assert event.syscall.name == "sendto"
 
 
 def test_a_connect_that_does_not_wait_is_told_before_it_is_answered(watch, in_child):
@@ -243,7 +249,7 @@ def test_a_listener_and_who_accepts_are_told(watch, in_child):
         own = client.getsockname()
     connection = listens.connection
     assert (connection.local_ip, connection.local_port, connection.remote_ip, connection.remote_port) == ("127.0.0.1", port, None, None)
-    assert (connection.protocol, connection.direction) == ("tcp", None)
+    assert (connection.protocol, connection.direction, listens.syscall.name) == ("tcp", None, "listen")
     connection = accepted.connection
     assert (connection.direction, connection.protocol) == ("inbound", "tcp")
     assert (connection.local_ip, connection.local_port) == ("127.0.0.1", port)
@@ -516,6 +522,72 @@ def test_a_runtimes_socket_is_known_by_what_its_listener_runs(watch, in_child, t
     assert (status, server.returncode) == (0, 0)
     (event,) = watching.events("network.connect", process=pid)
     assert (event.connection.unix_path, event.connection.runtime_socket) == (str(path), True)
+
+
+def inet_address(ip, port):
+    return struct.pack("<H", socket.AF_INET) + struct.pack(">H", port) + socket.inet_aton(ip) + bytes(8)
+
+
+@pytest.mark.parametrize("flags", [0, ring.SQPOLL], ids=["submitted", "taken by the kernel's thread"])
+def test_a_connect_through_an_io_uring_is_told_and_says_so(watch, in_child, listener, flags):
+    watching = watch("network.connect")
+    port = listener.getsockname()[1]
+
+    def act():
+        try:
+            made = ring.IoUring(flags)
+        except OSError:
+            os._exit(NO_RING)
+        address = ctypes.create_string_buffer(inet_address("127.0.0.1", port), 16)
+        with socket.socket() as its:
+            assert made.submit(ring.CONNECT, fd=its.fileno(), address=ctypes.addressof(address), offset=16) == 0
+
+    pid, status = in_child(act)
+    if status == NO_RING:
+        pytest.skip("this kernel has no io_uring, or not for us")
+    assert status == 0
+    (event,) = watching.events("network.connect", process=pid)
+    assert (event.connection.remote_ip, event.connection.remote_port) == ("127.0.0.1", port)
+    assert (event.syscall.io_uring, event.syscall.name) == (True, None)
+
+
+def test_32_bit_calls_are_told_and_say_so(watch, in_child, listener):
+    watching = watch("network.connect", "network.send", "network.socket")
+    port = listener.getsockname()[1]
+
+    def act():
+        compat = Compat()
+        low = compat.text(inet_address("127.0.0.1", port))
+        with socket.socket() as its:
+            assert compat.call(COMPAT_CONNECT, its.fileno(), low, 16) == 0
+        with socket.socket(socket.AF_INET, UDP) as its:
+            assert compat.call(COMPAT_CONNECT, its.fileno(), low, 16) == 0
+        words = struct.pack("<III", socket.AF_INET, socket.SOCK_STREAM, 0)
+        number = compat.call(COMPAT_SOCKETCALL, 1, compat.text(words))
+        assert number > 0
+        assert compat.call(COMPAT_SOCKETCALL, 3, compat.text(struct.pack("<III", number, low, 16))) == 0
+        assert compat.call(COMPAT_SOCKET, socket.AF_INET, socket.SOCK_RAW, 1) > 0
+
+    try:
+        pid, status = in_child(act)
+    except OSError as error:
+        pytest.skip(str(error))
+    assert status == 0
+    found = watching.events("network.connect", process=pid, count=3)
+    assert [(event.connection.protocol, event.connection.remote_port) for event in found] == [("tcp", port), ("udp", port), ("tcp", port)]
+    assert {event.syscall.compat for event in found} == {True}
+    assert [event.syscall.name for event in found] == ["connect", None, None]
+    (raw,) = watching.events("network.socket", process=pid)
+    assert (raw.syscall.compat, raw.connection.raw_protocol) == (True, 1)
+
+
+def test_who_accepts_is_told_when_nothing_else_is_asked_for(watch, listener):
+    watching = watch("network.accept")
+    with socket.create_connection(listener.getsockname()):
+        its, _ = listener.accept()
+        with its:
+            (event,) = watching.events("network.accept", process=os.getpid())
+            assert event.connection.cookie == cookie_of(its)
 
 
 def test_datagrams_and_listeners_need_no_system_call_hook(watch):

@@ -98,7 +98,7 @@ def _ending(event: Any) -> Any:
 LAYOUTS = (CONNECTION,)
 
 PROGRAMS = (
-    BpfProgram("network_open", "tracepoint", ("network.connect", "network.listen")),
+    BpfProgram("network_open", "tracepoint", ("network.connect", "network.listen", "network.accept")),
     BpfProgram("network_connect4", "cgroup", ("network.connect",)),
     BpfProgram("network_connect6", "cgroup", ("network.connect",)),
     BpfProgram("network_unix", "call", ("network.connect",), calls=("connect",)),
