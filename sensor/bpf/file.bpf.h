@@ -38,6 +38,38 @@ struct {
 	__type(value, u64);
 } written SEC(".maps") __weak;
 
+/* What of an open file is asked most, by one read where it lies near. */
+struct file_seen {
+	struct dentry *dentry;
+	struct vfsmount *mnt;
+	struct inode *inode;
+	u32 mode;
+	u32 flags;
+};
+
+#define FILE_NEAR_BYTES      128
+#define FILE_IS_NEAR(field)  (bpf_core_field_offset(struct file, field) <= FILE_NEAR_BYTES - 8)
+#define FILE_OF(type, field) (*(type *)((void *)near + bpf_core_field_offset(struct file, field)))
+
+static __always_inline void file_see(struct file_seen *to, struct file *file)
+{
+	if (FILE_IS_NEAR(f_path.dentry) && FILE_IS_NEAR(f_path.mnt) && FILE_IS_NEAR(f_inode) && FILE_IS_NEAR(f_mode) && FILE_IS_NEAR(f_flags)) {
+		u64 near[FILE_NEAR_BYTES / 8] = {};
+		bpf_probe_read_kernel(near, sizeof(near), file);
+		to->dentry = FILE_OF(struct dentry *, f_path.dentry);
+		to->mnt = FILE_OF(struct vfsmount *, f_path.mnt);
+		to->inode = FILE_OF(struct inode *, f_inode);
+		to->mode = FILE_OF(u32, f_mode);
+		to->flags = FILE_OF(u32, f_flags);
+		return;
+	}
+	to->dentry = BPF_CORE_READ(file, f_path.dentry);
+	to->mnt = BPF_CORE_READ(file, f_path.mnt);
+	to->inode = BPF_CORE_READ(file, f_inode);
+	to->mode = BPF_CORE_READ(file, f_mode);
+	to->flags = BPF_CORE_READ(file, f_flags);
+}
+
 /* Whether a call is told of: it did what it was called for, or the kernel denied it. */
 static __always_inline bool file_is_told(s64 result)
 {
@@ -116,26 +148,34 @@ static __always_inline u64 file_kinds_by_path(struct path_buffer *buffer, struct
 	return set ? set->bits[0] : 0;
 }
 
-static __always_inline struct path_found file_path(struct path_buffer *buffer, struct file *file)
+static __always_inline struct path_found file_path(struct path_buffer *buffer, const struct file_seen *seen)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct fs_struct *fs = BPF_CORE_READ(task, fs);
-	return path_find(buffer, BPF_CORE_READ(file, f_path.dentry), BPF_CORE_READ(file, f_path.mnt), __builtin_preserve_access_index(&fs->root));
+	return path_find(buffer, seen->dentry, seen->mnt, __builtin_preserve_access_index(&fs->root));
 }
 
 /* Decide which of the kinds asked for are told of this file; returns its path, walked when one is asked for. */
-static __always_inline struct path_found file_choose(volatile struct file_choice *choice, struct path_buffer *buffer, struct file *file)
+static __always_inline struct path_found file_choose_seen(volatile struct file_choice *choice, struct path_buffer *buffer,
+							  const struct file_seen *seen)
 {
 	struct path_found found = {};
 	choice->told = choice->asked & ~choice->by_path;
 	if (choice->by_path)
-		choice->told |= choice->by_path & file_kinds_by_name(buffer, BPF_CORE_READ(file, f_path.dentry));
+		choice->told |= choice->by_path & file_kinds_by_name(buffer, seen->dentry);
 	if (!choice->asked)
 		return found;
-	found = file_path(buffer, file);
+	found = file_path(buffer, seen);
 	if (choice->asked != choice->told)
 		choice->told |= choice->by_path & file_kinds_by_path(buffer, found);
 	return found;
+}
+
+static __always_inline struct path_found file_choose(volatile struct file_choice *choice, struct path_buffer *buffer, struct file *file)
+{
+	struct file_seen seen = {};
+	file_see(&seen, file);
+	return file_choose_seen(choice, buffer, &seen);
 }
 
 /* Process (tgid in the initial namespace) that a file under /proc belongs to. */
@@ -155,15 +195,24 @@ static __always_inline u32 file_of_process(struct inode *inode)
 }
 
 /* What the kernel knows of an open file, its path apart. */
-static __always_inline void file_know(struct file_place *to, struct file *file)
+static __always_inline void file_know_seen(struct file_place *to, const struct file_seen *seen)
 {
-	struct inode *inode = BPF_CORE_READ(file, f_inode);
-	path_identity_of(&to->identity, inode, BPF_CORE_READ(file, f_path.dentry));
+	struct inode *inode = seen->inode;
+	path_identity_of(&to->identity, inode, seen->dentry);
 	u32 type = to->identity.mode & S_IFMT;
 	if (type == S_IFBLK || type == S_IFCHR)
 		to->device_number = BPF_CORE_READ(inode, i_rdev);
 	if (to->identity.magic == PROC_MAGIC)
 		to->of_process = file_of_process(inode);
+}
+
+static __always_inline void file_know(struct file_place *to, struct file *file)
+{
+	struct file_seen seen = {};
+	if (!file)
+		return;
+	file_see(&seen, file);
+	file_know_seen(to, &seen);
 }
 
 static __always_inline void file_reached(struct record *record, struct file_place *to, struct file *file)

@@ -4,7 +4,7 @@
  * Hook: the end of the calls that write through a descriptor, and of mmap and ioctl. The descriptor leads to the file; the caller's memory
  * is read for the first bytes alone. A shared mapping of a file that is open for writing counts as a write, for mprotect can make it
  * writable later without a word on the file. What is not asked for is looked at again after a second: files move, and so do policies.
- * Cost: about 0.1 µs of a write to a pipe or socket, 0.2 µs of one that was told or turned down before.
+ * Cost: about 0.1 µs of a write to a pipe or socket, 0.3 µs of one that was told or turned down before.
  */
 #include "file.bpf.h"
 
@@ -54,11 +54,10 @@ static __always_inline void file_write_head(struct file_record *made, const stru
 }
 
 /* Whether the file is of a type that is told, and was neither told nor turned down before; fills the key. */
-static __always_inline bool file_write_is_first(struct file *file, struct written_key *key)
+static __always_inline bool file_write_is_first(struct inode *inode, struct written_key *key)
 {
-	struct inode *inode = BPF_CORE_READ(file, f_inode);
 	u32 type = BPF_CORE_READ(inode, i_mode) & S_IFMT;
-	if (!file || (type != S_IFREG && type != S_IFBLK))
+	if (!inode || (type != S_IFREG && type != S_IFBLK))
 		return false;
 	key->inode = BPF_CORE_READ(inode, i_ino);
 	key->device = BPF_CORE_READ(inode, i_sb, s_dev);
@@ -70,14 +69,16 @@ static __always_inline bool file_write_is_first(struct file *file, struct writte
 static __always_inline int file_written(const struct call *call, struct file *file, u32 way)
 {
 	struct written_key key = {};
-	if (!file_write_is_first(file, &key) || record_of_quiet_process())
+	struct file_seen seen = {};
+	file_see(&seen, file);
+	if (!file_write_is_first(seen.inode, &key) || record_of_quiet_process())
 		return 0;
 	struct path_buffer *buffer = path_buffer();
 	volatile struct file_choice *choice = file_choice();
 	if (!buffer || !choice)
 		return 0;
 	file_ask(choice, FILE_WRITE, 1);
-	struct path_found found = file_choose(choice, buffer, file);
+	struct path_found found = file_choose_seen(choice, buffer, &seen);
 	u64 until = choice->told ? 0 : bpf_ktime_get_ns() + TURNED_DOWN_NS;
 	bpf_map_update_elem(&written, &key, &until, BPF_ANY);
 	if (!choice->told)
@@ -86,9 +87,9 @@ static __always_inline int file_written(const struct call *call, struct file *fi
 	if (!made)
 		return 0;
 	made->written_by = way;
-	made->open_flags = BPF_CORE_READ(file, f_flags);
-	made->access = BPF_CORE_READ(file, f_mode) & FMODE_READ ? FILE_FOR_READ | FILE_FOR_WRITE : FILE_FOR_WRITE;
-	file_know(&made->file, file);
+	made->open_flags = seen.flags;
+	made->access = seen.mode & FMODE_READ ? FILE_FOR_READ | FILE_FOR_WRITE : FILE_FOR_WRITE;
+	file_know_seen(&made->file, &seen);
 	if (buffer->truncated)
 		made->file.identity.flags |= FILE_PATH_TRUNCATED;
 	path_append(&made->record, &made->file.path, buffer, found);

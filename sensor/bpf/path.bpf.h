@@ -158,17 +158,40 @@ static __always_inline bool path_is_memfd(struct dentry *dentry, u64 magic)
 	return name[0] == 'm' && name[1] == 'e' && name[2] == 'm' && name[3] == 'f' && name[4] == 'd' && name[5] == ':';
 }
 
-static __always_inline void path_identity_of(struct file_identity *to, struct inode *inode, struct dentry *dentry)
+#define INODE_NEAR_BYTES      128
+#define INODE_IS_NEAR(field)  (bpf_core_field_offset(struct inode, field) <= INODE_NEAR_BYTES - 8)
+#define INODE_OF(type, field) (*(type *)((void *)near + bpf_core_field_offset(struct inode, field)))
+
+/* The fields of an inode lie together: one read instead of seven, where this kernel has them so. Returns the file system. */
+static __always_inline struct super_block *path_inode(struct file_identity *to, struct inode *inode)
 {
+	if (INODE_IS_NEAR(i_ino) && INODE_IS_NEAR(i_size) && INODE_IS_NEAR(i_nlink) && INODE_IS_NEAR(i_mode) && INODE_IS_NEAR(i_uid) &&
+	    INODE_IS_NEAR(i_gid) && INODE_IS_NEAR(i_sb)) {
+		u64 near[INODE_NEAR_BYTES / 8] = {};
+		bpf_probe_read_kernel(near, sizeof(near), inode);
+		to->inode = INODE_OF(u64, i_ino);
+		to->size = INODE_OF(u64, i_size);
+		to->links = INODE_OF(u32, i_nlink);
+		to->mode = INODE_OF(u16, i_mode);
+		to->owner_uid = INODE_OF(u32, i_uid);
+		to->owner_gid = INODE_OF(u32, i_gid);
+		return INODE_OF(struct super_block *, i_sb);
+	}
 	to->inode = BPF_CORE_READ(inode, i_ino);
 	to->size = BPF_CORE_READ(inode, i_size);
-	to->changed_at = drift_ctime(inode);
-	to->magic = BPF_CORE_READ(inode, i_sb, s_magic);
-	to->device = BPF_CORE_READ(inode, i_sb, s_dev);
 	to->links = BPF_CORE_READ(inode, i_nlink);
 	to->mode = BPF_CORE_READ(inode, i_mode);
 	to->owner_uid = BPF_CORE_READ(inode, i_uid.val);
 	to->owner_gid = BPF_CORE_READ(inode, i_gid.val);
+	return BPF_CORE_READ(inode, i_sb);
+}
+
+static __always_inline void path_identity_of(struct file_identity *to, struct inode *inode, struct dentry *dentry)
+{
+	struct super_block *system = path_inode(to, inode);
+	to->changed_at = drift_ctime(inode);
+	to->magic = BPF_CORE_READ(system, s_magic);
+	to->device = BPF_CORE_READ(system, s_dev);
 	to->flags |= FILE_KNOWN;
 	if (to->magic == OVERLAY_MAGIC)
 		to->flags |= path_is_upper(inode) ? FILE_OVERLAY | FILE_UPPER : FILE_OVERLAY;

@@ -32,10 +32,10 @@ KINDS = (
     _kind("credentials.capabilities", "A process changed its capabilities (capset, ambient set).", "credentials"),
     _kind("credentials.unexplained", "A process holds more rights than any system call of its own gave it: the trace of a kernel exploit.", "credentials"),
     # files
-    _kind("file.open", "A file was opened, also through openat2, io_uring or a descriptor received.", "file"),
+    _kind("file.open", "A file was opened, also through openat2, io_uring or a descriptor received, or the kernel denied it (`syscall.error`).", "file"),
     _kind("file.open_by_handle", "A file was opened by handle (open_by_handle_at), which steps over path permissions and mount borders.", "file"),
     _kind("file.create", "A file came into being: open with O_CREAT, creat, O_TMPFILE.", "file"),
-    _kind("file.write", "First write to a file through one descriptor or shared mapping; later writes of the same are not repeated.", "file"),
+    _kind("file.write", "First write of a process to a file since it opened it, or a shared mapping for writing; later writes of the same are not repeated.", "file"),
     _kind("file.rename", "A file or directory was renamed or exchanged.", "file"),
     _kind("file.link", "A hard link was made.", "file"),
     _kind("file.symlink", "A symbolic link was made.", "file"),
