@@ -111,9 +111,12 @@ static __always_inline struct vm_area_struct *area_in_red_black_tree(struct mm_s
 	return 0;
 }
 
-/* The area that an address of the task lies in; 0 where there is none, or the kernel keeps them in a way we do not know. */
-static __always_inline struct vm_area_struct *area_of(struct task_struct *task, u64 address)
+/* The area that an address of the current task lies in; 0 where there is none, or the kernel keeps them in a way we do not know. A function
+ * of its own: the verifier looks at it once, and follows nothing of it in those that ask.
+ */
+__weak __noinline u64 area_at(u64 address)
 {
+	struct task_struct *task = (void *)bpf_get_current_task();
 	struct mm_struct *mm = BPF_CORE_READ(task, mm);
 	struct mm_struct___maple *maple = (void *)mm;
 	struct mm_struct___tree *tree = (void *)mm;
@@ -124,5 +127,10 @@ static __always_inline struct vm_area_struct *area_of(struct task_struct *task, 
 		area = area_in_red_black_tree(mm, address);
 	if (!area || BPF_CORE_READ(area, vm_start) > address || BPF_CORE_READ(area, vm_end) <= address)
 		return 0;
-	return area;
+	return (u64)area;
+}
+
+static __always_inline struct vm_area_struct *area_of(u64 address)
+{
+	return (void *)area_at(address);
 }

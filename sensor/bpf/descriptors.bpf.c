@@ -170,7 +170,7 @@ static __always_inline struct file *descriptor_spliced(const struct call *call, 
 		bpf_probe_read_user(&base, call->compat ? 4 : 8, (void *)call->arguments[1]);
 		if (descriptor_file_type(pipe) != S_IFIFO || !(BPF_CORE_READ(pipe, f_mode) & FMODE_WRITE))
 			return 0;
-		struct vm_area_struct *area = area_of(task, base);
+		struct vm_area_struct *area = area_of(base);
 		return area ? BPF_CORE_READ(area, vm_file) : 0;
 	}
 	bool sends = call->number == NR_SENDFILE;

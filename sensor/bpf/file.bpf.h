@@ -138,8 +138,7 @@ static __always_inline u64 file_kinds_by_path(struct path_buffer *buffer, struct
 		return 0;
 	if (found.truncated)
 		return ~0ULL;
-	if (length > PATH_KEY_BYTES - 1)
-		length = PATH_KEY_BYTES - 1;
+	length = path_key_length(length);
 	bpf_probe_read_kernel(buffer->key.path, length, &buffer->bytes[found.offset & (PATH_END - 1)]);
 	if (length < PATH_KEY_BYTES) /* always; what follows is not compared */
 		buffer->key.path[length] = 0;

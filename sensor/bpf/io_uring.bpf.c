@@ -127,7 +127,8 @@ static __always_inline int io_uring_tell(struct io_kiocb *request, u8 operation)
 	bool is_message = operation == OP_SENDMSG || operation == OP_SENDMSG_ZC;
 	if (operation == OP_SETXATTR || operation == OP_GETXATTR) {
 		struct io_xattr *xattr = (void *)request;
-		record_text(&made->record, &made->path, BPF_CORE_READ(xattr, filename, name), PATH_BYTES);
+		struct filename *path = IO_URING_FILENAME(io_xattr, xattr, filename);
+		record_text(&made->record, &made->path, BPF_CORE_READ(path, name), PATH_BYTES);
 	} else if (!is_message || !io_uring_address(made, request))
 		io_uring_peer(made, task_file((void *)bpf_get_current_task(), BPF_CORE_READ(request, cqe.fd)));
 	return record_send(&made->record);

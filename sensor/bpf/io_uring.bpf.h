@@ -101,4 +101,40 @@ struct io_async_msghdr {
 	struct __kernel_sockaddr_storage addr;
 };
 
+/* Since 7.0 a file name waits in a struct of its own, which holds the pointer that stood here before. */
+struct delayed_filename {
+	struct filename *__incomplete_filename;
+};
+
+struct io_open___delayed {
+	struct delayed_filename filename;
+};
+
+struct io_rename___delayed {
+	struct delayed_filename oldpath, newpath;
+};
+
+struct io_link___delayed {
+	struct delayed_filename oldpath, newpath;
+};
+
+struct io_unlink___delayed {
+	struct delayed_filename filename;
+};
+
+struct io_mkdir___delayed {
+	struct delayed_filename filename;
+};
+
+struct io_xattr___delayed {
+	struct delayed_filename filename;
+};
+
 #pragma clang attribute pop
+
+#define IO_URING_FILENAME(type, from, field)                                                                                                         \
+	({                                                                                                                                           \
+		struct type##___delayed *delayed = (void *)(from);                                                                                   \
+		bpf_core_field_exists(delayed->field.__incomplete_filename) ? BPF_CORE_READ(delayed, field.__incomplete_filename)                    \
+									    : BPF_CORE_READ(from, field);                                            \
+	})

@@ -51,27 +51,27 @@ static __always_inline void io_uring_change(struct io_uring_change *change, stru
 		change->from = BPF_CORE_READ(rename, old_dfd);
 		change->to = BPF_CORE_READ(rename, new_dfd);
 		change->flags = BPF_CORE_READ(rename, flags);
-		change->path = BPF_CORE_READ(rename, oldpath);
-		change->new_path = BPF_CORE_READ(rename, newpath);
+		change->path = IO_URING_FILENAME(io_rename, rename, oldpath);
+		change->new_path = IO_URING_FILENAME(io_rename, rename, newpath);
 	} else if (operation == OP_UNLINKAT) {
 		struct io_unlink *unlink = (void *)request;
 		change->flags = BPF_CORE_READ(unlink, flags);
 		change->kind = change->flags & AT_REMOVEDIR ? FILE_RMDIR : FILE_UNLINK;
 		change->from = BPF_CORE_READ(unlink, dfd);
-		change->path = BPF_CORE_READ(unlink, filename);
+		change->path = IO_URING_FILENAME(io_unlink, unlink, filename);
 	} else if (operation == OP_MKDIRAT) {
 		struct io_mkdir *mkdir = (void *)request;
 		change->kind = FILE_MKDIR;
 		change->from = BPF_CORE_READ(mkdir, dfd);
-		change->path = BPF_CORE_READ(mkdir, filename);
+		change->path = IO_URING_FILENAME(io_mkdir, mkdir, filename);
 	} else if (operation == OP_SYMLINKAT || operation == OP_LINKAT) {
 		struct io_link *link = (void *)request;
 		bool soft = operation == OP_SYMLINKAT;
 		change->kind = soft ? FILE_SYMLINK : FILE_LINK;
 		change->from = soft ? BPF_CORE_READ(link, new_dfd) : BPF_CORE_READ(link, old_dfd);
 		change->to = BPF_CORE_READ(link, new_dfd);
-		change->path = soft ? BPF_CORE_READ(link, newpath) : BPF_CORE_READ(link, oldpath);
-		change->new_path = soft ? BPF_CORE_READ(link, oldpath) : BPF_CORE_READ(link, newpath);
+		change->path = soft ? IO_URING_FILENAME(io_link, link, newpath) : IO_URING_FILENAME(io_link, link, oldpath);
+		change->new_path = soft ? IO_URING_FILENAME(io_link, link, oldpath) : IO_URING_FILENAME(io_link, link, newpath);
 	}
 }
 
@@ -116,7 +116,8 @@ static __always_inline int io_uring_open(struct io_kiocb *request)
 	open->directory = BPF_CORE_READ(asked, dfd);
 	open->slot = BPF_CORE_READ(asked, file_slot);
 	open->flags = BPF_CORE_READ(asked, how.flags);
-	if (bpf_probe_read_kernel_str(open->path, OPEN_BYTES, BPF_CORE_READ(asked, filename, name)) < 0)
+	struct filename *path = IO_URING_FILENAME(io_open, asked, filename);
+	if (bpf_probe_read_kernel_str(open->path, OPEN_BYTES, BPF_CORE_READ(path, name)) < 0)
 		open->path[0] = 0;
 	bpf_map_update_elem(&opens_handed_over, &key, open, BPF_ANY);
 	return 0;
@@ -186,7 +187,9 @@ int io_uring_opened(u64 *context)
 {
 	u64 key = context[1];
 	struct io_kiocb *request = (void *)key;
-	struct open_handed_over *open = key ? bpf_map_lookup_elem(&opens_handed_over, &key) : 0;
+	if (!bpf_core_type_exists(struct io_cmd_data) || !key)
+		return 0;
+	struct open_handed_over *open = bpf_map_lookup_elem(&opens_handed_over, &key);
 	if (!open)
 		return 0;
 	s32 result = BPF_CORE_READ(request, cqe.res);

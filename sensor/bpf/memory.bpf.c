@@ -20,6 +20,8 @@
 #define NR_SHMAT              30
 #define RAMFS_MAGIC           0x858458f6
 #define HUGETLBFS_MAGIC       0x958458f6
+#define TELLS_PROTECT         1 /* as WANTED is */
+#define TELLS_MAP             2
 #define AREAS_OF_ONE_MPROTECT 4
 #define PAGE_BYTES            4096
 #define STACK_SLACK           0x2000 /* between the environment and the end of the stack: name of the program, alignment */
@@ -89,17 +91,19 @@ static __always_inline bool memory_file_is_told(struct file_identity *identity, 
 }
 
 /* Tell of executable memory: as memory.map where a file is behind it, as memory.protect where it was or is writable. One record serves
- * both, so that the path is walked once.
+ * both, so that the path is walked once. What is to be told lies in the record and is volatile there, for the verifier would follow each of
+ * its values through the walk.
  */
-static __always_inline int memory_tell(const struct call *call, u64 address, u64 size, u32 flags, bool protects, struct file *file)
+static __always_inline int memory_tell(const struct call *call, u64 address, u64 size, u32 flags, u32 protects, struct file *file)
 {
 	struct memory_record *made = record_begin_call(MEMORY_PROTECT, sizeof(*made), call);
 	struct path_buffer *buffer = path_buffer();
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct fs_struct *fs = BPF_CORE_READ(task, fs);
-	bool maps = file && record_is_wanted(MEMORY_MAP);
 	if (!made || !buffer)
 		return 0;
+	volatile u32 *tells = &made->tells;
+	*tells = protects;
 	made->address = address;
 	made->size = size;
 	made->flags = flags;
@@ -109,15 +113,16 @@ static __always_inline int memory_tell(const struct call *call, u64 address, u64
 		path_identity(&made->file, file);
 		struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
 		struct path_found found = path_find(buffer, dentry, BPF_CORE_READ(file, f_path.mnt), __builtin_preserve_access_index(&fs->root));
-		maps = maps && memory_file_is_told(&made->file, buffer, found, dentry);
 		if (found.truncated)
 			made->file.flags |= FILE_PATH_TRUNCATED;
-		if (maps || protects)
+		if (record_is_wanted(MEMORY_MAP) && memory_file_is_told(&made->file, buffer, found, dentry))
+			*tells |= TELLS_MAP;
+		if (*tells)
 			path_append(&made->record, &made->path, buffer, found);
 	}
-	if (protects)
+	if (*tells & TELLS_PROTECT)
 		record_send(&made->record);
-	if (maps) {
+	if (*tells & TELLS_MAP) {
 		made->record.kind = MEMORY_MAP;
 		made->record.id = record_id();
 		record_send(&made->record);
@@ -136,7 +141,7 @@ CALL_HANDLER(memory_map)
 		return 0;
 	if ((call->result < 0 && call->result > -4096) || record_of_quiet_process())
 		return 0;
-	struct vm_area_struct *area = area_of(task, address);
+	struct vm_area_struct *area = area_of(address);
 	u32 flags = area ? memory_flags(area) : memory_flags_asked(protection, call->arguments[3]);
 	struct file *file = 0;
 	if (area) {
@@ -145,7 +150,7 @@ CALL_HANDLER(memory_map)
 			size = BPF_CORE_READ(area, vm_end) - address;
 	} else if (!(flags & MEMORY_ANONYMOUS) && !attaches)
 		file = task_file(task, call->arguments[4]);
-	bool protects = flags & MEMORY_WRITABLE && record_is_wanted(MEMORY_PROTECT);
+	u32 protects = memory_is(flags & MEMORY_WRITABLE) & record_is_wanted(MEMORY_PROTECT);
 	if (!(flags & MEMORY_EXECUTABLE) || !(file || protects))
 		return 0;
 	return memory_tell(call, address, size, flags & ~MEMORY_WRITTEN, protects, file);
@@ -154,9 +159,8 @@ CALL_HANDLER(memory_map)
 /* Of the areas in a range the first that is, or was, writable or has a file; 0 when none is executable. */
 static __always_inline struct vm_area_struct *memory_area_in(u64 address, u64 end, u32 *flags)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
 	for (int number = 0; number < AREAS_OF_ONE_MPROTECT && address < end; number++) {
-		struct vm_area_struct *area = area_of(task, address);
+		struct vm_area_struct *area = area_of(address);
 		if (!area)
 			return 0;
 		*flags = memory_flags(area);
@@ -176,8 +180,8 @@ CALL_HANDLER(memory_protect)
 	struct vm_area_struct *area = memory_area_in(address, address + size, &flags);
 	if (!area)
 		return 0;
-	bool shared = flags & MEMORY_SHARED && BPF_CORE_READ(area, vm_flags) & VM_MAYWRITE;
-	bool protects = (shared || flags & (MEMORY_WRITABLE | MEMORY_WRITTEN)) && record_is_wanted(MEMORY_PROTECT);
+	u32 shared = memory_is(flags & MEMORY_SHARED) & memory_is(BPF_CORE_READ(area, vm_flags) & VM_MAYWRITE);
+	u32 protects = (shared | memory_is(flags & (MEMORY_WRITABLE | MEMORY_WRITTEN))) & record_is_wanted(MEMORY_PROTECT);
 	struct file *file = BPF_CORE_READ(area, vm_file);
 	return file || protects ? memory_tell(call, address, size, flags, protects, file) : 0;
 }

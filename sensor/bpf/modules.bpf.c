@@ -86,7 +86,8 @@ int BPF_PROG(module_loaded, struct module *module)
 	if (file)
 		module_file(made, file);
 	record_text(&made->record, &made->name, __builtin_preserve_access_index(&module->name), MODULE_NAME_BYTES);
-	record_text(&made->record, &made->parameters, BPF_CORE_READ(module, args), PARAMETER_BYTES);
+	if (bpf_core_field_exists(module->args)) /* 7.3 has it no more */
+		record_text(&made->record, &made->parameters, BPF_CORE_READ(module, args), PARAMETER_BYTES);
 	bpf_map_update_elem(&modules_told, &thread, &told, BPF_ANY);
 	return record_send(&made->record);
 }

@@ -207,15 +207,24 @@ static __always_inline void path_identity(struct file_identity *to, struct file 
 		path_identity_of(to, BPF_CORE_READ(file, f_inode), BPF_CORE_READ(file, f_path.dentry));
 }
 
+/* What of a path's length a key holds. The mask says it in a way that 5.10 and 6.1 understand, whose verifiers lose the bound of the comparison
+ * between here and its use; the barrier keeps the compiler from dropping it.
+ */
+static __always_inline u32 path_key_length(u32 length)
+{
+	if (length > PATH_KEY_BYTES - 1)
+		length = PATH_KEY_BYTES - 1;
+	asm volatile("" : "+r"(length));
+	return length & 255;
+}
+
 /* Whether a path or its last part is among the tests of this kind. `found` is the path in the buffer. */
 static __always_inline bool path_is_tested(u32 kind, struct path_buffer *buffer, struct path_found found)
 {
-	u32 zero = 0, length = found.length;
+	u32 zero = 0, length = path_key_length(found.length);
 	void *tests = bpf_map_lookup_elem(&path_filter, &zero);
 	struct kind_set *set = 0;
 	__builtin_memset(&buffer->key, 0, sizeof(buffer->key));
-	if (length > PATH_KEY_BYTES - 1)
-		length = PATH_KEY_BYTES - 1;
 	bpf_probe_read_kernel(buffer->key.path, length, &buffer->bytes[found.offset & (PATH_END - 1)]);
 	buffer->key.length = (length + 1) * 8; /* with the NUL: an exact path is a prefix that includes it */
 	if (tests)

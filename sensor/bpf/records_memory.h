@@ -29,7 +29,7 @@ struct memory_record {
 	__u32 area;  /* enum memory_area */
 	struct file_identity file;
 	struct text path;
-	__u32 padding;
+	__u32 tells; /* of use in the kernel alone */
 };
 
 struct memfd_record {

@@ -16,7 +16,7 @@ AREAS = ("mapping", "heap", "stack")
 MFD_ALLOW_SEALING, MFD_NOEXEC_SEAL = 2, 8
 MEMFD_PREFIX = "memfd:"
 
-MEMORY = Layout("memory_record", ("record", records.RECORD), "address Q, size Q, flags I, area I", ("file", records.FILE_IDENTITY), "path text, padding I")
+MEMORY = Layout("memory_record", ("record", records.RECORD), "address Q, size Q, flags I, area I", ("file", records.FILE_IDENTITY), "path text, tells I")
 MEMFD = Layout("memfd_record", ("record", records.RECORD), "flags I, mode I, huge_pages I, name text")
 
 _Memory: Any = record_type("memory")
