@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 USERS = "etc/passwd"
 LINKS = {"mount": "mnt", "process": "pid", "network": "net", "user": "user", "uts": "uts", "ipc": "ipc", "cgroup": "cgroup", "time": "time"}
+FIRST_PID_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO of linux/proc_ns.h
 _Node: Any = record_type("node")
 
 
@@ -48,14 +49,19 @@ class Surroundings:
 
 
 def host_namespaces() -> tuple[int, ...]:
-    """Inode numbers of the first process's namespaces, 0 where there is none."""
-    found = []
-    for name in NAMESPACES:
-        try:
-            found.append(Path(f"/proc/1/ns/{LINKS[name]}").stat().st_ino)
-        except OSError:
-            found.append(0)
-    return tuple(found)
+    """Inode numbers of the host's namespaces, 0 where they can't be known.
+
+    They are the first process's; where that one can't be looked into, our own, if we are in the first pid namespace.
+    """
+    ours = _inode("/proc/self/ns/pid") == FIRST_PID_NAMESPACE
+    return tuple(_inode(f"/proc/1/ns/{LINKS[name]}") or (_inode(f"/proc/self/ns/{LINKS[name]}") if ours else 0) for name in NAMESPACES)
+
+
+def _inode(path: str) -> int:
+    try:
+        return Path(path).stat().st_ino
+    except OSError:
+        return 0
 
 
 def host_users(passwd: Path) -> dict[int, str]:
