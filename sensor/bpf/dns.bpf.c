@@ -4,7 +4,7 @@
  * Hooks: cgroup_skb/egress and ingress on the root of the v2 hierarchy (4.10), where every packet of every socket passes; they never deny.
  * Told is what goes to port 53 and what comes from it, each message of a TCP stream by itself; the agent reads the messages. Who asks
  * over UDP is the current task when the packet leaves; over TCP it is who connected; who is answered is who asked last through the
- * socket, by its cookie. Cost: 50-80 ns for each packet of the host while attached, 1-2 µs for a message.
+ * socket, by its cookie. Cost: 0.1 µs for each packet of the host while attached, in each direction; 1-2 µs for a message.
  */
 #include "program.bpf.h"
 #include "dns.bpf.h"
@@ -159,7 +159,7 @@ static __always_inline struct dns_socket *dns_asking(const struct dns_packet *pa
 	}
 	if (packet->protocol == IPPROTO_TCP && !opens)
 		return 0;
-	network_current(&made.owner);
+	network_sender(&made.owner);
 	made.asked.next = packet->sequence + 1;
 	made.answered.bare = GIVEN_UP; /* until the peer's SYN says where its messages begin */
 	bpf_map_update_elem(&dns_sockets, &cookie, &made, BPF_ANY);

@@ -65,8 +65,19 @@ static __always_inline u64 network_cookie(u64 key)
 	return (s64)key < 0 ? 0 : key; /* addresses of the kernel have the highest bit */
 }
 
-/* The current task as an owner. */
+/* The current task as an owner, in a tracing program. */
 static __always_inline void network_current(struct socket_owner *owner)
+{
+	u64 ids = bpf_get_current_pid_tgid();
+	owner->start = task_current_start();
+	owner->cgroup = task_current_container_key();
+	owner->process = ids >> 32;
+	owner->thread = (u32)ids;
+	owner->uid = task_current_uid();
+}
+
+/* The same in a cgroup program, which the kernel gives no typed task before 5.16. */
+static __always_inline void network_sender(struct socket_owner *owner)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 	owner->start = task_start(task);
@@ -159,32 +170,35 @@ static __always_inline u16 network_unmapped(u8 *address)
 	return AF_INET;
 }
 
-/* Both ends as the socket has them. */
-static __always_inline void network_ends(struct endpoints *ends, const struct sock *sock)
+#define NETWORK_FIELD(field) (typed ? sock->field : BPF_CORE_READ(sock, field))
+
+/* Both ends as the socket has them. `typed`: the kernel handed the socket to the program, so that plain loads will do. */
+static __always_inline void network_ends(struct endpoints *ends, const struct sock *sock, const bool typed)
 {
-	u8 remote[16] = {}, local[16] = {};
-	u16 family = BPF_CORE_READ(sock, __sk_common.skc_family);
-	ends->type = BPF_CORE_READ(sock, sk_type);
-	ends->protocol = BPF_CORE_READ(sock, sk_protocol);
-	ends->local_port = BPF_CORE_READ(sock, __sk_common.skc_num);
-	ends->remote_port = __builtin_bswap16(BPF_CORE_READ(sock, __sk_common.skc_dport));
+	u16 family = NETWORK_FIELD(__sk_common.skc_family);
+	ends->type = NETWORK_FIELD(sk_type);
+	ends->protocol = NETWORK_FIELD(sk_protocol);
+	ends->local_port = NETWORK_FIELD(__sk_common.skc_num);
+	ends->remote_port = __builtin_bswap16(NETWORK_FIELD(__sk_common.skc_dport));
 	if (!ends->local_port) { /* given back already, at the end of a connection */
 		const struct inet_sock *inet = (const void *)sock;
 		ends->local_port = __builtin_bswap16(BPF_CORE_READ(inet, inet_sport));
 	}
 	if (family == AF_INET6) {
+		u8 remote[16] = {}, local[16] = {};
 		bpf_core_read(remote, 16, &sock->__sk_common.skc_v6_daddr);
 		bpf_core_read(local, 16, &sock->__sk_common.skc_v6_rcv_saddr);
-		if (network_is_mapped(remote))
-			family = AF_INET; /* the kernel keeps both spellings; of the own address sometimes this one alone */
+		__builtin_memcpy(ends->remote, remote, 16);
+		__builtin_memcpy(ends->local, local, 16);
+		if (network_is_mapped(remote)) { /* the kernel keeps both spellings; of the own address sometimes the other alone */
+			family = AF_INET;
+			__builtin_memset(ends->remote, 0, 16);
+			__builtin_memset(ends->local, 0, 16);
+		}
 	}
 	if (family == AF_INET) {
-		__builtin_memset(remote, 0, 16);
-		__builtin_memset(local, 0, 16);
-		bpf_core_read(remote, 4, &sock->__sk_common.skc_daddr);
-		bpf_core_read(local, 4, &sock->__sk_common.skc_rcv_saddr);
+		*(u32 *)ends->remote = NETWORK_FIELD(__sk_common.skc_daddr);
+		*(u32 *)ends->local = NETWORK_FIELD(__sk_common.skc_rcv_saddr);
 	}
 	ends->family = family;
-	__builtin_memcpy(ends->remote, remote, 16);
-	__builtin_memcpy(ends->local, local, 16);
 }

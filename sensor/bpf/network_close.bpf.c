@@ -2,8 +2,8 @@
 /* Connections that end, with their bytes, and attempts that came to nothing, with their error.
  *
  * Hook: tp_btf/inet_sock_set_state, mostly in a soft interrupt: the owner is who connected or accepted. Of a connection that is older than
- * the sensor it is who closes it; where a reset ends such a one, its end is counted as not told. Cost: 0.1 µs for each change of state,
- * 0.7 µs more for one that is told.
+ * the sensor it is who closes it; where a reset ends such a one, its end is counted as not told. Cost: 0.05 µs for each change of state,
+ * 1 µs for one that is told.
  */
 #include "program.bpf.h"
 #include "network.bpf.h"
@@ -13,14 +13,16 @@
 /* Bytes as the application counts them: the sequence numbers of SYN and FIN taken out. */
 static __always_inline void network_bytes(struct connection_record *made, const struct sock *sock, u32 flags, int before)
 {
-	const struct tcp_sock *tcp = (const void *)sock;
-	u64 acknowledged = BPF_CORE_READ(tcp, bytes_acked), received = BPF_CORE_READ(tcp, bytes_received);
+	const struct tcp_sock *tcp = bpf_skc_to_tcp_sock((void *)sock);
+	if (!tcp)
+		return;
+	u64 acknowledged = tcp->bytes_acked, received = tcp->bytes_received;
 	bool ended = before != TCP_ESTABLISHED && before != TCP_CLOSE_WAIT; /* our FIN went out */
-	if (ended && acknowledged && BPF_CORE_READ(tcp, snd_una) == BPF_CORE_READ(tcp, write_seq))
+	if (ended && acknowledged && tcp->snd_una == tcp->write_seq)
 		acknowledged--;
 	if (flags & CONNECTION_OUTBOUND && acknowledged)
 		acknowledged--;
-	if (received && BPF_CORE_READ(sock, __sk_common.skc_flags) >> SOCK_DONE & 1)
+	if (received && sock->__sk_common.skc_flags >> SOCK_DONE & 1)
 		received--;
 	made->bytes_sent = acknowledged;
 	made->bytes_received = received;
@@ -32,14 +34,14 @@ static __always_inline void network_ended(const struct sock *sock, const struct 
 	struct connection_record *made = network_begin(NETWORK_CLOSE, sizeof(*made), owner);
 	if (!made)
 		return;
-	s32 error = BPF_CORE_READ(sock, sk_err);
+	s32 error = sock->sk_err;
 	if (before == TCP_SYN_SENT && !error)
 		error = ECANCELED; /* given up before the peer had answered */
 	made->record.result = -error;
 	made->cookie = network_cookie(key);
 	made->opened = owner->opened;
 	made->flags = owner->flags;
-	network_ends(&made->ends, sock);
+	network_ends(&made->ends, sock, true);
 	if (before != TCP_SYN_SENT)
 		network_bytes(made, sock, owner->flags, before);
 	network_send(&made->record);
@@ -58,7 +60,7 @@ SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(network_close, const struct sock *sock, int before, int after)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
-	if (BPF_CORE_READ(sock, sk_protocol) != IPPROTO_TCP || before == TCP_LISTEN || before == TCP_CLOSE || before == TCP_SYN_RECV)
+	if (sock->sk_protocol != IPPROTO_TCP || before == TCP_LISTEN || before == TCP_CLOSE || before == TCP_SYN_RECV)
 		return 0;
 	if (after != TCP_CLOSE && after != TCP_FIN_WAIT1 && after != TCP_LAST_ACK)
 		return 0;

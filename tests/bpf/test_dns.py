@@ -136,6 +136,22 @@ def test_a_question_over_ipv6_is_told(watch, in_namespace):
     assert watching.events("dns.answer", process=pid)[0].dns.addresses == ["192.0.2.1", "192.0.2.2"]
 
 
+def test_a_question_behind_extension_headers_is_told(watch, in_namespace):
+    watching = watch("dns.question")
+
+    def act():
+        with socket.socket(socket.AF_INET6, UDP) as its:
+            its.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_DSTOPTS, bytes([0, 0, 1, 4, 0, 0, 0, 0]))
+            its.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_HOPOPTS, bytes([0, 0, 1, 4, 0, 0, 0, 0]))
+            its.sendto(question("behind.example"), ("::1", 53))
+            its.recv(4096)
+
+    pid, status, _ = in_namespace(act, socket.AF_INET6, "::1")
+    assert status == 0
+    (asked,) = watching.events("dns.question", process=pid)
+    assert (asked.dns.question, asked.dns.server_port) == ("behind.example", 53)
+
+
 def test_a_question_to_a_mapped_address_is_told_as_ipv4(watch, in_namespace):
     watching = watch("dns.question", "dns.answer")
     pid, status, _ = in_namespace(lambda: ask(question("mapped.example"), socket.AF_INET6, "::ffff:127.0.0.53"))

@@ -17,7 +17,8 @@ from tests.bpf import ring
 from tests.bpf.calls import Compat
 
 MSG_FASTOPEN = 0x20000000
-CLONE_NEWNET = 0x40000000
+CLONE_NEWNET, CLONE_NEWNS = 0x40000000, 0x20000
+MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
 COMPAT_SOCKETCALL, COMPAT_SOCKET, COMPAT_CONNECT = 102, 359, 362
 NO_RING = 77
 AF_ALG, AF_VSOCK, NETLINK_AUDIT = 38, 40, 9
@@ -504,6 +505,39 @@ def test_a_runtimes_socket_is_known_by_the_name_that_it_was_bound_by(watch, in_c
     assert (by_path.connection.unix_path, by_path.connection.runtime_socket) == (str(bound), True)  # the entry that was bound, not the link
     assert (by_name.connection.unix_path, by_name.connection.unix_abstract) == (None, name[1:])
     assert by_name.connection.runtime_socket is True
+
+
+def test_a_runtimes_socket_that_is_mounted_elsewhere_is_told_by_its_own_path(watch, in_child, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    with socket.socket(socket.AF_UNIX) as its:
+        its.bind(str(tmp_path / "run" / "containerd.sock"))
+        its.listen()
+        watching = watch("network.connect")
+
+        def act():
+            assert libc.unshare(CLONE_NEWNS) == 0
+            assert libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None) == 0
+            assert libc.mount(bytes(tmp_path / "run"), bytes(tmp_path / "elsewhere"), None, MS_BIND, None) == 0
+            os.chroot(tmp_path / "elsewhere")
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect("/containerd.sock")
+
+        pid, status = in_child(act)
+    assert status == 0
+    (event,) = watching.events("network.connect", process=pid)
+    assert (event.connection.unix_path, event.connection.runtime_socket) == (str(tmp_path / "run" / "containerd.sock"), True)
+
+
+def test_what_a_quiet_process_does_is_not_told(watch, listener):
+    watching = watch("network.connect", "network.accept", "network.send", "network.close", "network.socket")
+    watching.sensor.keep_quiet(os.getpid())
+    with socket.create_connection(listener.getsockname()), listener.accept()[0], socket.socket(socket.AF_INET, UDP) as its:
+        its.sendto(b"x", ("127.0.0.1", 4040))
+        its.connect(("127.0.0.1", 4041))
+    socket.socket(socket.AF_NETLINK, socket.SOCK_RAW).close()
+    for kind in ("network.connect", "network.accept", "network.send", "network.close", "network.socket"):
+        watching.nothing(kind, process=os.getpid(), wait=0.1)
 
 
 def test_a_runtimes_socket_is_known_by_what_its_listener_runs(watch, in_child, tmp_path):

@@ -35,7 +35,11 @@ KINDS = (
     _kind("file.open", "A file was opened, also through openat2, io_uring or a descriptor received, or the kernel denied it (`syscall.error`).", "file"),
     _kind("file.open_by_handle", "A file was opened by handle (open_by_handle_at), which steps over path permissions and mount borders.", "file"),
     _kind("file.create", "A file came into being: open with O_CREAT, creat, O_TMPFILE.", "file"),
-    _kind("file.write", "First write of a process to a file since it opened it, or a shared mapping for writing; later writes of the same are not repeated.", "file"),
+    _kind(
+        "file.write",
+        "First write of a process to a file since it opened it, or a shared mapping for writing; later writes of the same are not repeated.",
+        "file",
+    ),
     _kind("file.rename", "A file or directory was renamed or exchanged.", "file"),
     _kind("file.link", "A hard link was made.", "file"),
     _kind("file.symlink", "A symbolic link was made.", "file"),
@@ -65,12 +69,20 @@ KINDS = (
     _kind("descriptor.take", "A process took a descriptor out of another one (pidfd_getfd).", "descriptor", "connection", "file", "target_process"),
     _kind("descriptor.splice", "Data was spliced from a file's page cache into a pipe (the shape of page-cache corruption).", "descriptor", "file"),
     # network
-    _kind("network.connect", "A process opened a connection, or set the peer of a datagram socket.", "connection"),
+    _kind(
+        "network.connect",
+        "A process began to open a connection (`network.close` says whether it came about), or set the peer of a datagram socket.",
+        "connection",
+    ),
     _kind("network.accept", "A process accepted a connection.", "connection"),
-    _kind("network.listen", "A process began to listen.", "connection"),
-    _kind("network.close", "A connection ended; bytes and duration are known.", "connection"),
-    _kind("network.send", "First datagram of a process to one address and port.", "connection"),
-    _kind("network.socket", "A socket of an unusual family or type was made: raw, packet, vsock, netlink, AF_ALG.", "connection"),
+    _kind("network.listen", "A process began to listen for connections of TCP or SCTP.", "connection"),
+    _kind(
+        "network.close",
+        "A connection of TCP ended, its bytes and duration known; or an attempt to open one came to nothing: `syscall.error` says why, `ECANCELED` when it was given up.",
+        "connection",
+    ),
+    _kind("network.send", "First datagram of a process to one address and port, through a socket that is not connected.", "connection"),
+    _kind("network.socket", "A socket of an unusual family or type was made or denied: raw, packet, vsock, netlink, AF_ALG.", "connection"),
     _kind("dns.question", "A process asked a name server, over UDP or TCP.", "dns", "connection"),
     _kind("dns.answer", "A name server answered a process.", "dns", "connection"),
     # isolation and mounts
