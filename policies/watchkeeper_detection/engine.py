@@ -46,6 +46,11 @@ class Engine:
             found += self.wait(match)
         return found
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether matches wait for `advance`."""
+        return bool(self._waiting)
+
     def wait(self, match: Match) -> list[Detection]:
         """Take a match that `matcher` gave; it is joined when nothing earlier is still to come."""
         if match.observed_at < self.watermark:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from watchkeeper_detection.detection import Act
-from watchkeeper_detection.engine import LATENESS_NS, Engine
+from watchkeeper_detection.engine import Engine
 from watchkeeper_detection.logs.provider import time_text
 from watchkeeper_sensor.decoding import PROGRAMS
 from watchkeeper_sensor.decoding.sensor import SensorEvent, lost
@@ -37,6 +37,8 @@ TICK_SECONDS = 0.5  # between two looks at losses, clock and windows
 KEEP_SECONDS = 5.0  # between two savings of the state
 FROZEN_SECONDS = 3.0  # without a tick: somebody stopped the agent, or starved it
 CLOCK_STEP_NS = 2_000_000_000
+SOON_SECONDS = 0.01  # to wait for records while matches wait for the moment to pass
+LATENESS_NS = 15_000_000  # between a record's time and its place in a ring: a program of the kernel is interrupted, but not for long
 ACTS_KEPT = 10_000  # of events whose matches wait for others
 DELAYS_KEPT = 10_000
 ENFORCING = "exec_enforce"
@@ -162,12 +164,12 @@ class Agent:
         """Events of what happened until now; waits up to `seconds` for some."""
         yield from self._pending
         self._pending.clear()
-        if self.kernel.rings.wait(seconds):
-            for event in self.stream.take(self.kernel.rings.rings):
-                self.health.events += 1
-                if self.enforcement.rules and event.header[5] not in self._scoped:
-                    self._scope(event.header[5])
-                yield event
+        self.kernel.rings.wait(min(seconds, SOON_SECONDS) if self.engine.is_waiting else seconds)
+        for event in self.stream.take(self.kernel.rings.rings):
+            self.health.events += 1
+            if self.enforcement.rules and event.header[5] not in self._scoped:
+                self._scope(event.header[5])
+            yield event
         if time.monotonic() - self._ticked_at >= TICK_SECONDS:
             yield from self._tick()
 
@@ -206,8 +208,9 @@ class Agent:
         return [self._counted(detection) for detection in found]
 
     def advance(self) -> list[Detection]:
-        """Detections of windows that are over now: nothing older than the lateness of kernel events is still to come."""
-        return [self._counted(detection) for detection in self._with_acts(self.engine.advance(time.time_ns() - LATENESS_NS["kernel"]))]
+        """Detections of thresholds and sequences: the rings were emptied, so nothing older than a moment ago is still to come."""
+        complete = self.stream.complete_until + self.around.boot_time_ns - LATENESS_NS
+        return [self._counted(detection) for detection in self._with_acts(self.engine.advance(complete))]
 
     def _with_acts(self, detections: list[Detection]) -> list[Detection]:
         return [msgspec.structs.replace(detection, act=self._acts.get(detection.event_ids[-1])) for detection in detections]

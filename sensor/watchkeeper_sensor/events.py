@@ -35,6 +35,7 @@ class EventStream:
         self.around = surroundings
         self.tree = ProcessTree(surroundings.host, surroundings.containers)
         self.unreadable = 0
+        self.complete_until = 0  # nanoseconds since boot: what happened before has been given
         self._held: deque[tuple[tuple[Any, ...], bytes]] = deque()
         self._also: deque[KernelEvent] = deque()  # what the last record means for containers
         self._number = 0
@@ -65,6 +66,7 @@ class EventStream:
                     yield event
                 while self._also:
                     yield self._also.popleft()
+        self.complete_until = until
         if self.around.hashes is not None:
             self.around.hashes.settle()
 
