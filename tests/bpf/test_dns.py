@@ -1,7 +1,5 @@
 """What processes ask name servers, over UDP and TCP, and the answers; the name server is one of our own in a network namespace."""
 
-import ctypes
-import fcntl
 import os
 import socket
 import struct
@@ -9,19 +7,11 @@ import threading
 import time
 
 import pytest
+from tests.bpf.sockets import CLONE_NEWNET, UDP, bring_up_loopback, libc
 
-CLONE_NEWNET = 0x40000000
 UDP_SEGMENT = 103
 SOL_UDP = 17
-UDP = socket.SOCK_DGRAM
 A, TXT = 1, 16
-
-libc = ctypes.CDLL(None, use_errno=True)
-
-
-def bring_up_loopback():
-    with socket.socket(socket.AF_INET, UDP) as its:
-        fcntl.ioctl(its, 0x8914, struct.pack("16sH22x", b"lo", 0x1 | 0x40))  # SIOCSIFFLAGS: up, running
 
 
 def question(name, kind=A):
