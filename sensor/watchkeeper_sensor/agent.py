@@ -98,7 +98,7 @@ class Agent:
         self.health = Health(time.time(), tuple(sorted(self.kernel.kinds)), self.kernel.blind_spots)
         self._acts: OrderedDict[str, Act] = OrderedDict()
         self._lost_before: dict[tuple[str, str, int], int] = {}
-        self._ticked_at = 0.0
+        self._ticked_at = time.monotonic()
         self._looked_at = time.time_ns()
         self._own = 0
         self._keeper = Keeper(state) if state else None
@@ -175,7 +175,7 @@ class Agent:
 
     def _tick(self) -> Iterator[Event]:
         now = time.monotonic()
-        silent, self._ticked_at = now - self._ticked_at if self._ticked_at else 0.0, now
+        silent, self._ticked_at = now - self._ticked_at, now
         moved = self.around.tick()
         since, self._looked_at = self._looked_at, time.time_ns()
         if silent > FROZEN_SECONDS:

@@ -1,0 +1,188 @@
+"""`watchkeeper up` as people run it: a process of its own, on this kernel."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+COMMAND = Path(sys.executable).with_name("watchkeeper")
+PATIENCE = 30.0
+POLICY = """
+apiVersion: watchkeeper.dev/v1alpha1
+kind: RuntimePolicy
+metadata: {{name: test-up, namespace: watchkeeper}}
+spec:
+  title: Program of the test
+  rules:
+  - name: ran
+    "on": [process.exec]
+    when: process.exe == "{program}"
+    severity: P2
+    message: "{{process.exe}} ran"
+  - name: often
+    "on": [process.exec]
+    when: process.exe == "{program}"
+    threshold: {{count: 3, within: 1h, by: [process.uid]}}
+    severity: P3
+  - name: restarted
+    "on": [sensor.stopped]
+    when: sensor.cause == "killed"
+    severity: P3
+    message: "nobody watched from {{sensor.since}} to {{sensor.until}}"
+  - name: frozen
+    "on": [sensor.tampered]
+    when: sensor.act == "freeze"
+    severity: P3
+"""
+
+
+@pytest.fixture
+def program(tmp_path):
+    copy = tmp_path / "program"
+    shutil.copy("/bin/true", copy)
+    return copy
+
+
+class Up:
+    """The command, and what it prints."""
+
+    def __init__(self, tmp_path, program, *options, state=None):
+        self.policy = tmp_path / "policy.yaml"
+        self.policy.write_text(POLICY.format(program=program))
+        self.state = state or tmp_path / "state"
+        self.output = tmp_path / f"out-{time.monotonic_ns()}"
+        self.errors = self.output.with_suffix(".err")
+        with self.output.open("wb") as out, self.errors.open("wb") as err:
+            self.process = subprocess.Popen(
+                [COMMAND, "up", "--no-library", "--policies", self.policy, "--severity", "P4", "--output", "json", "--state", self.state, *options],
+                stdout=out,
+                stderr=err,
+            )
+        self.wait_for(lambda: "watching" in self.errors.read_text())
+
+    def wait_for(self, holds):
+        end = time.monotonic() + PATIENCE
+        while not (found := holds()):
+            assert time.monotonic() < end, self.errors.read_text()
+            assert self.process.poll() is None or holds(), self.errors.read_text()
+            time.sleep(0.02)
+        return found
+
+    def detections(self, rule):
+        rows = [json.loads(line) for line in self.output.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
+        return [row for row in rows if row["rule"] == rule]
+
+    def seen(self, rule, count=1):
+        return self.wait_for(lambda: found if len(found := self.detections(rule)) >= count else None)
+
+    def end(self, number=signal.SIGTERM):
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(number)
+        return self.process.wait(PATIENCE)
+
+
+@pytest.fixture
+def up(tmp_path, program):
+    started = []
+
+    def start(*options, state=None):
+        started.append(Up(tmp_path, program, *options, state=state))
+        return started[-1]
+
+    yield start
+    for one in started:
+        if one.process.poll() is None:
+            one.process.send_signal(signal.SIGCONT)
+            one.end(signal.SIGKILL)
+
+
+def test_an_act_is_a_detection_with_who_did_it(up, program):
+    running = up()
+    child = subprocess.Popen([program, "one"])
+    child.wait()
+    (detection,) = running.seen("ran")
+    assert detection["message"] == f"{program} ran"
+    assert detection["act"]["process_id"] == child.pid
+    assert detection["act"]["command_line"] == f"{program} one"
+    assert os.getpid() in detection["act"]["ancestor_process_ids"]
+    assert running.end(signal.SIGINT) == 0
+    assert "none lost" in running.errors.read_text()
+
+
+def test_history_and_windows_outlive_an_end_and_the_next_start_says_so(up, program, tmp_path):
+    first = up()
+    subprocess.run([program], check=True)
+    subprocess.run([program], check=True)
+    first.seen("ran", 2)
+    assert first.end() == 0
+    second = up(state=tmp_path / "state")
+    subprocess.run([program], check=True)
+    second.seen("often")
+    assert second.end() == 0
+    kept = subprocess.run([COMMAND, "detections", "--state", tmp_path / "state", "-o", "json"], check=True, capture_output=True, text=True).stdout
+    assert [json.loads(line)["rule"] for line in kept.splitlines()].count("ran") == 3
+
+
+def test_a_kill_is_stated_by_the_next_start_and_nothing_found_is_lost(up, program, tmp_path):
+    first = up()
+    subprocess.run([program], check=True)
+    first.seen("ran")
+    time.sleep(5.5)  # the state is kept every five seconds
+    first.end(signal.SIGKILL)
+    second = up(state=tmp_path / "state")
+    (detection,) = second.seen("restarted")
+    assert detection["message"].startswith("nobody watched from 20")
+    kept = subprocess.run([COMMAND, "detections", "--state", tmp_path / "state", "-o", "json"], check=True, capture_output=True, text=True).stdout
+    assert "ran" in [json.loads(line)["rule"] for line in kept.splitlines()]
+
+
+def test_what_happens_while_the_agent_is_stopped_is_seen_when_it_goes_on(up, program):
+    running = up()
+    running.process.send_signal(signal.SIGSTOP)
+    subprocess.run([program], check=True)
+    time.sleep(4)
+    running.process.send_signal(signal.SIGCONT)
+    running.seen("ran")
+    running.seen("frozen")
+
+
+def test_policies_are_read_again_and_wrong_ones_change_nothing(up, program, tmp_path):
+    running = up()
+    other = tmp_path / "other"
+    shutil.copy("/bin/true", other)
+    good = running.policy.read_text()
+    running.policy.write_text(good.replace("process.exe ==", "process.exx =="))
+    running.process.send_signal(signal.SIGHUP)
+    running.wait_for(lambda: "stay in force" in running.errors.read_text())
+    subprocess.run([program], check=True)
+    running.seen("ran")
+    running.policy.write_text(good.replace(str(program), str(other)))
+    running.process.send_signal(signal.SIGHUP)
+    running.wait_for(lambda: "read again" in running.errors.read_text())
+    subprocess.run([program], check=True)
+    subprocess.run([other], check=True)
+    assert [one["message"] for one in running.seen("ran", 2)] == [f"{program} ran", f"{other} ran"]
+
+
+def test_a_full_disk_is_said_and_detections_are_shown_all_the_same(up, program, tmp_path):
+    full = tmp_path / "full"
+    full.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", full], check=True)
+    try:
+        filler = full / "filler"
+        with contextlib.suppress(OSError), filler.open("wb") as file:
+            file.write(b"x" * (1 << 20))
+        running = up(state=full)
+        subprocess.run([program], check=True)
+        running.seen("ran")
+        running.wait_for(lambda: "history is not kept" in running.errors.read_text())
+        running.end()
+    finally:
+        subprocess.run(["umount", "-l", full], check=True)
