@@ -104,7 +104,7 @@ struct record {
 	__u16 kind;
 	__u16 flags;
 	__u32 size;    /* of the whole record */
-	__u64 id;      /* processor in the upper 16 bits, its own count below: unique since boot of the sensor */
+	__u64 id;      /* processor in the upper 16 bits, below its own count, which begins at the microseconds since boot: unique within a boot */
 	__u64 time;    /* nanoseconds since boot, suspend included */
 	__u64 cgroup;  /* container key, see task.bpf.h */
 	__u64 start;   /* when the process started, nanoseconds since boot */

@@ -128,8 +128,9 @@ class BpfMap:
         self._read_size = value_size if not per_processor else (value_size + 7) // 8 * 8 * possible_processors()
 
     def put(self, key: bytes, value: bytes) -> None:
-        if len(key) != self.key_size or len(value) != self.value_size:
-            raise ValueError(f"{self.name} takes keys of {self.key_size} and values of {self.value_size} bytes, got {len(key)} and {len(value)}")
+        """`value`: all processors' one after the other in a per-processor map."""
+        if len(key) != self.key_size or len(value) != self._read_size:
+            raise ValueError(f"{self.name} takes keys of {self.key_size} and values of {self._read_size} bytes, got {len(key)} and {len(value)}")
         if library().bpf_map_update_elem(self.fd, key, value, ANY):
             raise BpfError(ctypes.get_errno(), f"could not write to the map {self.name}")
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import struct
+import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from watchkeeper_sensor.kernel.libbpf import BpfError, BpfObject, BpfUnavailableError, give_back_memory, library
+from watchkeeper_sensor.kernel.libbpf import BpfError, BpfObject, BpfUnavailableError, give_back_memory, library, possible_processors
 from watchkeeper_sensor.kernel.records import KINDS, NUMBERS
 from watchkeeper_sensor.kernel.ring import Ring, Rings
 from watchkeeper_sensor.kernel.syscalls import COMPAT_NUMBERS, SYSCALL_NUMBERS
@@ -79,6 +80,7 @@ class KernelSensor:
         give_back_memory()
         self._objects = [self.object]
         self._fill_compat()
+        self._begin_numbers()
         self.rings = Rings([Ring(self.object.map(name), self.object.entries(name)) for name in ("lifecycle", "activity")])
         self.hook(kinds)
 
@@ -126,6 +128,11 @@ class KernelSensor:
 
     def _is_loaded(self, program: str) -> bool:
         return any(one.holds(program) for one in self._objects)
+
+    def _begin_numbers(self) -> None:
+        """Records are numbered from the microseconds since boot on, so that no later start of the sensor gives a number again."""
+        start = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
+        self.object.map("sequence").put(_u32.pack(0), struct.pack("<Q", start) * possible_processors())
 
     def _fill_compat(self) -> None:
         compat = self.object.map("compat_numbers")
