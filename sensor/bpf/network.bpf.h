@@ -76,7 +76,7 @@ static __always_inline void network_current(struct socket_owner *owner)
 	owner->uid = task_current_uid();
 }
 
-/* The same in a cgroup program, which the kernel gives no typed task before 5.16. */
+/* The same in a cgroup program, which the kernel gives no typed task before 5.15 (a396eda5517a). */
 static __always_inline void network_sender(struct socket_owner *owner)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
