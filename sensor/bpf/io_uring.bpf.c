@@ -164,5 +164,5 @@ int io_uring_operated_before(u64 *context)
 	struct io_kiocb *request = (void *)context[0];
 	if (bpf_core_type_exists(struct io_cmd_data))
 		return io_uring_tell(request, BPF_CORE_READ(request, opcode));
-	return io_uring_tell(0, context[1]); /* 5.10: ring and operation */
+	return io_uring_tell(0, context[1] < 256 ? context[1] : context[2]); /* 5.10: ring and operation; later ones have the request between */
 }

@@ -134,7 +134,7 @@ def test_descriptors_behind_other_control_messages_and_in_several_messages_are_t
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     theirs.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
     watching = watch("descriptor.receive")
-    with open("/etc/hostname") as file:
+    with open("/etc/passwd") as file:
         for _ in range(2):
             ours.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [file.fileno()]))])
 
@@ -150,7 +150,7 @@ def test_descriptors_behind_other_control_messages_and_in_several_messages_are_t
     pid, status = in_child(act)
     assert status == 0
     events = watching.events("descriptor.receive", process=pid, count=2)
-    assert [event.file.path for event in events] == ["/etc/hostname"] * 2
+    assert [event.file.path for event in events] == ["/etc/passwd"] * 2
     assert events[0].syscall.name == "recvmmsg"
     ours.close()
     theirs.close()

@@ -10,8 +10,10 @@ from tests.bpf import ring
 from tests.bpf.ring import HERE, IoUring, text
 
 from watchkeeper_sensor.kernel.filters import Filters
+from watchkeeper_sensor.kernel.tracepoints import BTF
 
 NO_RING = 77
+paths_are_known = pytest.mark.skipif(b"\0io_cmd_data\0" not in BTF.read_bytes(), reason="before 6.0 the kernel tells operations alone")
 
 
 @pytest.fixture
@@ -43,6 +45,7 @@ def test_making_a_ring_tells_its_flags(watch, through):
     assert (event.syscall.name, event.syscall.error) == ("io_uring_setup", None)
 
 
+@paths_are_known
 @pytest.mark.parametrize("flags", [0, ring.SQPOLL], ids=["submitted", "taken by the kernel's thread"])
 def test_an_open_through_a_ring_comes_as_file_open_with_the_file_that_it_reached(watch, through, tmp_path, flags):
     watching = watch("file.open", "file.create")
@@ -70,6 +73,7 @@ def test_an_open_through_a_ring_comes_as_file_open_with_the_file_that_it_reached
     assert created.process.process_id == pid
 
 
+@paths_are_known
 def test_an_open_that_is_denied_or_goes_to_the_rings_own_table_is_told_by_the_kernels_copy_of_the_path(watch, through, tmp_path):
     watching = watch("file.open")
     secret = tmp_path / "secret"
@@ -94,6 +98,7 @@ def test_an_open_that_is_denied_or_goes_to_the_rings_own_table_is_told_by_the_ke
     assert (denied.file.inode, denied.file.claimed_path) == (None, "secret")
 
 
+@paths_are_known
 def test_opens_through_a_ring_are_filtered_by_path_in_the_kernel(watch, through, tmp_path):
     watching = watch("file.open", filters=Filters(kinds={"file.open"}, by_path={"file.open"}, names={b"wanted": {"file.open"}}))
     for name in ("wanted", "other"):
@@ -110,6 +115,7 @@ def test_opens_through_a_ring_are_filtered_by_path_in_the_kernel(watch, through,
     assert event.file.name == "wanted"
 
 
+@paths_are_known
 def test_names_changed_through_a_ring_come_as_their_kinds(watch, through, tmp_path):
     kinds = ("file.rename", "file.unlink", "file.mkdir", "file.rmdir", "file.symlink", "file.link")
     watching = watch(*kinds)
@@ -140,6 +146,7 @@ def test_names_changed_through_a_ring_come_as_their_kinds(watch, through, tmp_pa
     assert found["file.rename"].file.path_trust == "user"
 
 
+@paths_are_known
 def test_a_connect_through_a_ring_tells_the_address(watch, through):
     watching = watch("io_uring.operation")
     with socket.socket() as listener:
@@ -162,6 +169,7 @@ def test_a_connect_through_a_ring_tells_the_address(watch, through):
     assert (sent.io_uring.registered_credentials, sent.syscall.io_uring) == (False, True)
 
 
+@paths_are_known
 def test_a_connect_that_fails_and_a_message_to_an_address_are_told(watch, through):
     watching = watch("io_uring.operation")
     with socket.socket(type=socket.SOCK_DGRAM) as receiver:
@@ -185,6 +193,7 @@ def test_a_connect_that_fails_and_a_message_to_an_address_are_told(watch, throug
     assert (sent.io_uring.operation, sent.io_uring.remote_ip, sent.io_uring.remote_port) == ("IORING_OP_SENDMSG", "127.0.0.1", port)
 
 
+@paths_are_known
 def test_work_under_registered_credentials_says_so(watch, through):
     watching = watch("io_uring.operation")
 
@@ -218,3 +227,17 @@ def test_housekeeping_and_repeated_reads_and_writes_are_quiet(watch, through):
     (event,) = watching.events("io_uring.operation", process=pid)
     assert event.io_uring.operation == "IORING_OP_WRITE"
     watching.nothing("io_uring.operation", process=pid, where=lambda other: other is not event)
+
+
+def test_an_operation_is_told_whatever_the_kernel_says_of_it(watch, through):
+    watching = watch("io_uring.operation")
+
+    def act(made):
+        _, writer = os.pipe()
+        data, address = text("x")
+        made.submit(ring.WRITE, fd=writer, address=address, length=1, offset=2**64 - 1)
+        del data
+
+    pid = through(act)
+    (event,) = watching.events("io_uring.operation", process=pid)
+    assert (event.io_uring.operation, event.syscall.io_uring) == ("IORING_OP_WRITE", True)
