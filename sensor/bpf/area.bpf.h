@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
  * Areas of a process's memory, found by the kernel's own tree: what the caller asked for is no proof of what it got.
- * About 0.2 µs for three levels.
+ * A node of the tree is read at once; a process with a thousand areas has three levels of them.
  */
 #pragma once
 

@@ -3,7 +3,7 @@
  *
  * Hook: the end of bpf(), of ioctl(PERF_EVENT_IOC_SET_BPF) and of setsockopt(SO_ATTACH_*). The program is read from the file behind the
  * descriptor; which descriptor, target and path the caller named is said by its memory. Attaching by netlink (tc, xdp) is not seen
- * here: the agent's inventory finds such programs (watchkeeper_sensor/inventory.py). Cost: 20 ns of other bpf() calls, ioctls and setsockopts.
+ * here: the agent's inventory finds such programs (watchkeeper_sensor/inventory.py). Cost: some ns of other ioctls and setsockopts.
  */
 #include "program.bpf.h"
 #include "records_system.h"

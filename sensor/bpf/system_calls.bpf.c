@@ -2,7 +2,7 @@
 /* Interfaces of the kernel that attacks reach for: perf, keys, page faults, the clock, terminals.
  *
  * Hook: the end of the calls that programs.py names. What a new descriptor is, is read from the file behind it; texts of keys and the time
- * that was set are the caller's. Cost: 20 ns of an ioctl that is not told; the others are rare.
+ * that was set are the caller's. Cost: some ns of an ioctl that is not told; the others are rare.
  */
 #include "program.bpf.h"
 #include "descriptor.bpf.h"
