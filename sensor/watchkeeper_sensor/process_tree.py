@@ -12,8 +12,11 @@ from watchkeeper_sensor.kernel import records
 from watchkeeper_sensor.process import ANCESTORS, Host, Image, image_of_exec, process_unique_id
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from watchkeeper_sensor.containers import Containers
 
+GONE = 4096  # processes that ended, of which late records may still tell; the oldest go first
 PROCESSES = 65_536  # images held at most; the one unused for longest goes first, counted
 TICK_NS = 10_000_000  # /proc says start times in hundredths of a second, so the tree tells processes apart by those
 
@@ -27,6 +30,7 @@ class ProcessTree:
         self.evicted = 0
         self.unknown = 0  # records of processes that neither a record nor /proc told of
         self._images: OrderedDict[tuple[int, int], Image] = OrderedDict()
+        self._gone: OrderedDict[tuple[int, int], Image] = OrderedDict()
         self._since = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
     def __len__(self) -> int:
@@ -34,7 +38,8 @@ class ProcessTree:
 
     def of(self, process_id: int, start: int, cgroup: int) -> Image:
         """The image that runs now; one of a process never seen is read from /proc, or knows nothing but its id."""
-        image = self._images.get((process_id, start // TICK_NS))
+        key = (process_id, start // TICK_NS)
+        image = self._images.get(key) or self._gone.get(key)
         if image is None:
             image = self._found(process_id, start, cgroup)
             self._put(image)
@@ -107,6 +112,15 @@ class ProcessTree:
         self._put(image)
         return image, made
 
+    def changed(self, before: Image, fields: Mapping[str, Any]) -> Image:
+        """Take up what a process changed about itself: the image that it has from now on."""
+        image = copy.copy(before)
+        image.view_of = None
+        for name, value in fields.items():
+            setattr(image, name, value)
+        self._put(image)
+        return image
+
     def _change_container(self, before: Image, after: Image) -> str | None:
         """A process is in another container than before; returns the one that stopped by that."""
         key = (after.process_id, after.start // TICK_NS)
@@ -131,6 +145,10 @@ class ProcessTree:
         """A process is gone; returns the container that stopped by that."""
         key = (process_id, start // TICK_NS)
         image = self._images.pop(key, None)
+        if image is not None:
+            self._gone[key] = image  # its sockets close after its end
+            if len(self._gone) > GONE:
+                self._gone.popitem(last=False)
         return image.container_id if image is not None and self.containers.running.leaves(image.container_id, key) else None
 
     def cgroups(self) -> set[int]:
