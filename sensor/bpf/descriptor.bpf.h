@@ -81,6 +81,19 @@ static __always_inline void descriptor_describe(struct record *record, struct op
 	path_append(record, to->ends.family ? &to->unix_path : &to->path, buffer, found);
 }
 
+/* The pid that a pidfd stands for, 0 when it is none. Since 6.9 (cb12fd8e0dab) pidfds are files of a file system of their own. */
+static __always_inline struct pid *descriptor_pid(struct file *file)
+{
+	char name[8] = {};
+	struct inode *inode = BPF_CORE_READ(file, f_inode);
+	if (BPF_CORE_READ(inode, i_sb, s_magic) == PIDFS_MAGIC)
+		return BPF_CORE_READ(inode, i_private);
+	bpf_probe_read_kernel(name, 7, BPF_CORE_READ(file, f_path.dentry, d_name.name));
+	if (name[0] != '[' || name[1] != 'p' || name[2] != 'i' || name[3] != 'd' || name[4] != 'f' || name[5] != 'd' || name[6] != ']')
+		return 0;
+	return BPF_CORE_READ(file, private_data);
+}
+
 /* The process that a pid belongs to. */
 static __always_inline struct task_struct *descriptor_task(struct pid *pid)
 {

@@ -25,9 +25,7 @@ int BPF_PROG(dispatch, struct pt_regs *registers, long result)
 	bool compat = dispatch_thread_status() & TS_COMPAT;
 	if (compat) {
 		s32 *native = bpf_map_lookup_elem(&compat_numbers, &number);
-		if (!native || *native < 0)
-			return 0;
-		number = *native;
+		number = native ? *native : -1; /* that place has no handler */
 	}
 	struct call *call = bpf_map_lookup_elem(&calls, &zero);
 	if (!call)
@@ -43,6 +41,9 @@ int BPF_PROG(dispatch, struct pt_regs *registers, long result)
 		call->arguments[3] = (u32)registers->si;
 		call->arguments[4] = (u32)registers->di;
 		call->arguments[5] = (u32)registers->bp;
+		call->next = number;
+		bpf_tail_call(ctx, &handlers, COMPAT_PLACE);
+		call->next = number + SYSCALLS;
 	} else {
 		call->arguments[0] = registers->di;
 		call->arguments[1] = registers->si;

@@ -7,7 +7,7 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from watchkeeper_sensor.decoding import EVENTS
+from watchkeeper_sensor.decoding import CHANGES, EVENTS
 from watchkeeper_sensor.decoding.container import ATTACH, CGROUP, MKDIR, RMDIR, STARTED, STOPPED, container_event
 from watchkeeper_sensor.decoding.kernel_event import KernelEvent
 from watchkeeper_sensor.kernel.records import HEADER, text
@@ -76,7 +76,7 @@ class EventStream:
         return min((ring.newest_taken for ring in rings if ring.waiting_bytes), default=taken[-1][0][TIME] if taken else 0)
 
     def event(self, header: tuple[Any, ...], record: bytes) -> KernelEvent | None:
-        """The event that a record is; None for a kind that this agent does not know, counted."""
+        """The event that a record is; None for a kind that this agent does not know, counted, and for a change that changed nothing."""
         cls = EVENTS.get(header[0])
         if cls is None:
             self._take_cgroup(header, record)
@@ -98,6 +98,12 @@ class EventStream:
                 tree.forked(record, image)
             elif number == EXIT:
                 self._stopped(header, record, image, tree.exited(header[7], header[6]))
+            elif number in CHANGES:
+                event.before = image
+                fields = CHANGES[number](header, record, image)
+                if fields is None:
+                    return None
+                image = tree.changed(image, fields) if fields else image
         except ValueError:
             self.unreadable += 1
             return None

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from watchkeeper_sensor.process import Image
     from watchkeeper_sensor.surroundings import Surroundings
 
+    Change = Callable[[tuple[Any, ...], bytes, Image], dict[str, Any] | None]
+    """Header and record, image → attributes of the image that are other now; None where nothing happened that is worth an event."""
+
 _Syscall: Any = record_type("syscall")
 SEQUENCE = (1 << 48) - 1
 
@@ -80,7 +83,7 @@ class KernelEvent(Event):
     record: bytes
     header: tuple[Any, ...]
     image: Image
-    before: Image  # of an exec: what ran until then
+    before: Image  # of an exec, and of what else changes the image: the process until then
     around: Surroundings
 
     new = staticmethod(object.__new__)

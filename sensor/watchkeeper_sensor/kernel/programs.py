@@ -24,6 +24,9 @@ BTF = Path("/sys/kernel/btf/vmlinux")
 OBJECT = "sensor.bpf.o"
 DISPATCH = "dispatch"
 SYSCALLS = 512  # handlers of a call stand that far apart
+EVERY_COMPAT_CALL = "*32-bit*"
+"""In place of a call: the handler runs before those of any call that is made the 32-bit way."""
+PLACES = {**SYSCALL_NUMBERS, EVERY_COMPAT_CALL: SYSCALLS - 1}
 UNIFIED = ("/sys/fs/cgroup/unified", "/sys/fs/cgroup")
 Hook = Literal["tracepoint", "call", "cgroup", "other"]
 
@@ -181,8 +184,8 @@ class KernelSensor:
         places: Counter[str] = Counter()
         for program in programs:
             for call in program.calls:
-                if call in SYSCALL_NUMBERS:
-                    table[SYSCALL_NUMBERS[call] + places[call] * SYSCALLS] = self._holding(program.name).program_fd(program.name)
+                if call in PLACES:
+                    table[PLACES[call] + places[call] * SYSCALLS] = self._holding(program.name).program_fd(program.name)
                     places[call] += 1
         for place, fd in table.items():
             handlers.put(_u32.pack(place), _u32.pack(fd))
