@@ -15,12 +15,13 @@ from watchkeeper_detection.detection import Act
 from watchkeeper_detection.engine import Engine
 from watchkeeper_detection.logs.provider import time_text
 from watchkeeper_sensor.decoding import PROGRAMS
-from watchkeeper_sensor.decoding.sensor import SensorEvent, lost
 from watchkeeper_sensor.events import EventStream
+from watchkeeper_sensor.hashing import Hashes
 from watchkeeper_sensor.keeping import Keeper, KeepingError
 from watchkeeper_sensor.kernel.enforcement import Enforcement, enforcement_of, protect, tell_scope
 from watchkeeper_sensor.kernel.filters import filters_of
 from watchkeeper_sensor.kernel.programs import KernelSensor
+from watchkeeper_sensor.lookout import Lookout
 from watchkeeper_sensor.surroundings import Surroundings
 
 if TYPE_CHECKING:
@@ -33,15 +34,13 @@ if TYPE_CHECKING:
     from watchkeeper_sensor.kernel.filters import Filters
     from watchkeeper_sensor.kernel.programs import BlindSpot
 
-TICK_SECONDS = 0.5  # between two looks at losses, clock and windows
 KEEP_SECONDS = 5.0  # between two savings of the state
-FROZEN_SECONDS = 3.0  # without a tick: somebody stopped the agent, or starved it
-CLOCK_STEP_NS = 2_000_000_000
 SOON_SECONDS = 0.01  # to wait for records while matches wait for the moment to pass
 LATENESS_NS = 15_000_000  # between a record's time and its place in a ring: a program of the kernel is interrupted, but not for long
 ACTS_KEPT = 10_000  # of events whose matches wait for others
 DELAYS_KEPT = 10_000
 ENFORCING = "exec_enforce"
+HASH = "process.exe_hash"
 ALL = frozenset(kind for program in PROGRAMS for kind in program.kinds)
 
 
@@ -83,7 +82,7 @@ class Agent:
     def __init__(self, programs: Path, program: Program, *, also: Collection[str] = (), state: Path | None = None) -> None:
         """`also`: kinds that are told whatever the policies ask for. `state`: folder where windows survive a restart."""
         self.program = kernel_part(program)
-        self.around = Surroundings()
+        self.around = Surroundings(hashes=Hashes() if HASH in {path for rule in self.program.rules for path in rule.reads} else None)
         self.enforcement = enforcement_of(self.program)
         filters = self._filters(also)
         self.kernel = KernelSensor(programs, filters.kinds, PROGRAMS)
@@ -97,10 +96,7 @@ class Agent:
         self.engine = Engine(self.program)
         self.health = Health(time.time(), tuple(sorted(self.kernel.kinds)), self.kernel.blind_spots)
         self._acts: OrderedDict[str, Act] = OrderedDict()
-        self._lost_before: dict[tuple[str, str, int], int] = {}
-        self._ticked_at = time.monotonic()
-        self._looked_at = time.time_ns()
-        self._own = 0
+        self.lookout = Lookout(self.kernel, self.around, self.health.lost)
         self._keeper = Keeper(state) if state else None
         self._kept_at = time.monotonic()
         self.keeping_failed = ""  # why the state was not kept, the last time that it should have been
@@ -137,14 +133,14 @@ class Agent:
         """Take up what was kept, and say since when nobody watched."""
         kept = self._keeper.load() if self._keeper else None
         if kept is None:
-            return [self._own_event("sensor.started")]
+            return [self.lookout.event("sensor.started")]
         try:
             self.engine.restore(kept.engine)
         except ValueError:  # of a version that kept other things: windows begin anew
             self.engine = Engine(self.program)
         cause = "stopped" if kept.stopped else "killed"
         blind = {"since": time_text(kept.moment), "until": time_text(time.time_ns()), "cause": cause}
-        return [self._own_event("sensor.stopped", **blind), self._own_event("sensor.started", **blind)]
+        return [self.lookout.event("sensor.stopped", **blind), self.lookout.event("sensor.started", **blind)]
 
     def _keep(self, *, stopped: bool = False) -> None:
         if self._keeper is None:
@@ -156,10 +152,6 @@ class Agent:
         except KeepingError as error:
             self.keeping_failed = str(error)
 
-    def _own_event(self, kind: str, **fields: object) -> SensorEvent:
-        self._own += 1
-        return SensorEvent(kind, self._own, time.time_ns(), self.around, **fields)
-
     def events(self, seconds: float) -> Iterator[Event]:
         """Events of what happened until now; waits up to `seconds` for some."""
         yield from self._pending
@@ -169,28 +161,12 @@ class Agent:
             self.health.events += 1
             if self.enforcement.rules and event.header[5] not in self._scoped:
                 self._scope(event.header[5])
+            if event.kind == "bpf.load" and event.bpf.program_id is not None:
+                self.lookout.saw_program(event.bpf.program_id)
             yield event
-        if time.monotonic() - self._ticked_at >= TICK_SECONDS:
-            yield from self._tick()
-
-    def _tick(self) -> Iterator[Event]:
-        now = time.monotonic()
-        silent, self._ticked_at = now - self._ticked_at, now
-        moved = self.around.tick()
-        since, self._looked_at = self._looked_at, time.time_ns()
-        if silent > FROZEN_SECONDS:
-            yield self._own_event("sensor.tampered", act="freeze", since=time_text(self._looked_at - int(silent * 1e9)), until=time_text(self._looked_at))
-        if abs(moved) > CLOCK_STEP_NS:
-            yield self._own_event("sensor.tampered", act="clock_step")
-        if now - self._kept_at >= KEEP_SECONDS:
+        yield from self.lookout.look()
+        if time.monotonic() - self._kept_at >= KEEP_SECONDS:
             self._keep()
-        for (kind, cause, cgroup), count in self.kernel.losses().items():
-            more = count - self._lost_before.get((kind, cause, cgroup), 0)
-            self._lost_before[(kind, cause, cgroup)] = count
-            if more > 0:
-                self.health.lost[kind] += more
-                self._own += 1
-                yield lost(self._own, self.around, kind, cause, cgroup, more, since, self._looked_at)
 
     def judge(self, event: Event) -> list[Detection]:
         """Detections of this event, and of sequences and thresholds that it completes."""
@@ -241,10 +217,13 @@ class Agent:
         enforcement = enforcement_of(self.program)
         self.kernel.set_filters(self._filters(also))
         self._enforce(enforcement)
+        self.lookout.claim()
         snapshot = self.engine.snapshot()
         self.engine = Engine(self.program)
         self.engine.restore(snapshot)
 
     def close(self) -> None:
         self._keep(stopped=True)
+        if self.around.hashes is not None:
+            self.around.hashes.close()
         self.kernel.close()

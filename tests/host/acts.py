@@ -41,7 +41,7 @@ def act(*names: str, container: bool = False, privileged: bool = False) -> Calla
 
 def run(*command: str, **options: object) -> None:
     with suppress(FileNotFoundError, PermissionError, subprocess.TimeoutExpired):
-        subprocess.run(command, check=False, stdin=NULL, stdout=NULL, stderr=NULL, timeout=5, **options)  # type: ignore[call-overload]
+        subprocess.run(command, check=False, stdin=NULL, stdout=NULL, stderr=NULL, timeout=10, **options)  # type: ignore[call-overload]
 
 
 def syscall(number: int, *arguments: object) -> int:
@@ -126,7 +126,8 @@ act("syscall.DetectReleaseAgentFileContainerEscapes", privileged=True)(lambda: r
 
 @act("syscall.ReadSensitiveFileTrustedAfterStartup", "suite:read_sensitive_file_trusted_after_startup")
 def _trusted_later() -> None:
-    as_program("/tmp/nginx", "-c", "sleep 6; head -c 1 /etc/shadow", source="/bin/sh")
+    code = "import time; time.sleep(6); open('/etc/shadow').close()"
+    as_program("/tmp/nginx", "-c", code, source=os.path.realpath(sys.executable), env={"PYTHONHOME": sys.base_prefix})
 
 
 @act("syscall.AddingSshKeysToAuthorizedKeys")
