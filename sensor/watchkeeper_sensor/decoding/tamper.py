@@ -12,6 +12,7 @@ from watchkeeper_sensor.kernel.records import Layout, text
 from watchkeeper_sensor.kernel.tracepoints import has_tracepoint
 
 ACTS = ("", "signal", "detach", "map_update", "ptrace", "freeze")  # enum tamper_act
+ENDING = (1, 2, 15)  # HUP, INT, TERM: the sensor is asked to end, or to read its policies again, and does so in order
 TAMPERED = ("sensor.tampered",)
 
 TAMPER = Layout("tamper_record", ("record", records.RECORD), "act I, number I, program I, object text")
@@ -21,7 +22,8 @@ _Sensor: Any = record_type("sensor")
 
 def _sensor(event: Any) -> Any:
     made = TAMPER.read(event.record)
-    return _Sensor(act=ACTS[made.act], hook=text(event.record, made.object))
+    act = ACTS[made.act]
+    return _Sensor(act="end" if act == "signal" and made.number in ENDING else act, hook=text(event.record, made.object))
 
 
 LAYOUTS = (TAMPER,)
