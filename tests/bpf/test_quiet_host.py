@@ -71,7 +71,7 @@ def test_ordinary_work_raises_nothing_that_somebody_would_be_paged_for(work, tmp
         work(tmp_path)
         time.sleep(SETTLE_SECONDS)
         running.send_signal(signal.SIGTERM)
-        assert running.wait(20) == 0
+        assert running.wait(20) == 0, running.stderr.read()
     found = [json.loads(line) for line in output.read_bytes().splitlines()]
     of_ours = [one for one in found if one.get("act") is None or ours & {one["act"]["process_id"], *one["act"]["ancestor_process_ids"]}]
     assert [(one["policy"], one["rule"], one["message"]) for one in of_ours] == []
