@@ -19,6 +19,7 @@
 #define EPERM         1
 #define EACCES        13
 #define EROFS         30
+#define ETXTBSY       26 /* the program runs: somebody wants to write into it */
 #define IS_ERROR(x)   ((x) < 0 && (x) > -4096)
 #define BIT(kind)     (1ULL << (kind)) /* kinds of files are below 64: the first word of a kind_set */
 
@@ -73,7 +74,7 @@ static __always_inline void file_see(struct file_seen *to, struct file *file)
 /* Whether a call is told of: it did what it was called for, or the kernel denied it. */
 static __always_inline bool file_is_told(s64 result)
 {
-	return !IS_ERROR(result) || result == -EACCES || result == -EPERM || result == -EROFS;
+	return !IS_ERROR(result) || result == -EACCES || result == -EPERM || result == -EROFS || result == -ETXTBSY;
 }
 
 /* A number for a second record of the same act. */

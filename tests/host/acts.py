@@ -403,12 +403,13 @@ def _trace_me() -> None:
 
 @act("syscall.PtraceAttachedToProcess")
 def _attach() -> None:
-    with subprocess.Popen(["sleep", "3"]) as victim:
-        time.sleep(0.05)
-        _libc.ptrace(16, victim.pid, 0, 0)
-        os.waitpid(victim.pid, 0)
-        _libc.ptrace(17, victim.pid, 0, 0)
-        victim.send_signal(signal.SIGKILL)
+    started = subprocess.run(["sh", "-c", "sleep 3 >/dev/null & echo $!"], check=True, capture_output=True, text=True)
+    victim = int(started.stdout)
+    time.sleep(0.05)
+    _libc.ptrace(16, victim, 0, 0)
+    os.waitpid(victim, 0)
+    _libc.ptrace(17, victim, 0, 0)
+    os.kill(victim, signal.SIGKILL)
 
 
 @act("syscall.ReadEnvironmentVariableFromProcFiles")
