@@ -138,9 +138,8 @@ static __always_inline void task_capabilities(struct capabilities *to, const str
 	to->bounding = drift_capabilities(__builtin_preserve_access_index(&cred->cap_bset));
 }
 
-static __always_inline void task_credentials(struct credentials *to, struct task_struct *task)
+static __always_inline void task_credentials_of(struct credentials *to, const struct cred *cred)
 {
-	const struct cred *cred = BPF_CORE_READ(task, cred);
 	to->uid = BPF_CORE_READ(cred, uid.val);
 	to->euid = BPF_CORE_READ(cred, euid.val);
 	to->suid = BPF_CORE_READ(cred, suid.val);
@@ -150,6 +149,11 @@ static __always_inline void task_credentials(struct credentials *to, struct task
 	to->sgid = BPF_CORE_READ(cred, sgid.val);
 	to->securebits = BPF_CORE_READ(cred, securebits);
 	task_capabilities(&to->capabilities, cred);
+}
+
+static __always_inline void task_credentials(struct credentials *to, struct task_struct *task)
+{
+	task_credentials_of(to, BPF_CORE_READ(task, cred));
 }
 
 /* The pid namespace that the task lives in, and its id there. */
