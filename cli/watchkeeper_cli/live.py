@@ -14,6 +14,7 @@ from watchkeeper_cli.output.live import view_for
 from watchkeeper_cli.policy_set import program_of
 from watchkeeper_cli.sensing import started
 from watchkeeper_operator.store.detections import DetectionStore, StoreError
+from watchkeeper_sensor.kernel.privileges import give_up
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,6 +59,8 @@ class Live:
         gc.collect()
         gc.freeze()  # policies and programs live as long as the run: collections need not look at them
         demo = self._demo(agent)
+        if demo is None:
+            give_up()  # the acts of the demo need what is given up here
         view = view_for(self._request.output, agent, is_demo=demo is not None)
         before = [(number, signal.signal(number, self._end)) for number in (signal.SIGINT, signal.SIGTERM)]
         before.append((signal.SIGHUP, signal.signal(signal.SIGHUP, self._ask_to_reload)))

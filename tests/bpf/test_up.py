@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from watchkeeper_sensor.kernel.privileges import KEPT
+
 COMMAND = Path(sys.executable).with_name("watchkeeper")
 PATIENCE = 30.0
 POLICY = """
@@ -40,6 +42,14 @@ spec:
     "on": [sensor.tampered]
     when: sensor.act == "freeze"
     severity: P3
+"""
+
+
+OPENED = """
+  - name: opened
+    "on": [file.open]
+    when: file.name == "program"
+    severity: P4
 """
 
 
@@ -114,6 +124,20 @@ def test_an_act_is_a_detection_with_who_did_it(up, program):
     assert os.getpid() in detection["act"]["ancestor_process_ids"]
     assert running.end(signal.SIGINT) == 0
     assert "none lost" in running.errors.read_text()
+
+
+def test_the_agent_keeps_only_the_capabilities_that_it_needs_and_still_takes_up_new_policies(up, program):
+    running = up()
+    status = dict(line.split(":\t", 1) for line in Path(f"/proc/{running.process.pid}/status").read_text().splitlines() if ":\t" in line)
+    kept = sum(1 << number for number in KEPT.values())
+    for name in ("CapEff", "CapPrm", "CapBnd"):
+        assert int(status[name], 16) & ~kept == 0
+    assert status["NoNewPrivs"] == "1"
+    running.policy.write_text(running.policy.read_text() + OPENED)
+    running.process.send_signal(signal.SIGHUP)
+    running.wait_for(lambda: "read again" in running.errors.read_text())
+    program.read_bytes()
+    running.seen("opened")
 
 
 def test_history_and_windows_outlive_an_end_and_the_next_start_says_so(up, program, tmp_path):
