@@ -13,9 +13,10 @@ CORPUS ?= ../shared/corpus
 ACTIONS ?= $(CORPUS)/event-generator-actions.tsv
 SCORE ?= ../shared/tools/score.py
 FUZZ_INPUTS ?= 1000000
+MINUTES ?= 60
 BENCH_MIB ?= 2048
 
-.PHONY: help install bpf run test check format bench fuzz score score-host crds docs conformance lock clean
+.PHONY: help install bpf run test check format bench fuzz score score-host soak crds docs conformance lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F '\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -77,6 +78,9 @@ score: $(INSTALLED) ## judge a labelled corpus: recall and noise (CORPUS=folder,
 
 score-host: $(INSTALLED) bpf ## perform the acts of a table on this host and print which the library sees (ACTIONS=table); needs root
 	$(BIN)/python -m tests.host $(ACTIONS)
+
+soak: $(INSTALLED) bpf ## an hour of short containers beside the sensor (MINUTES=number); memory has to stay flat
+	$(BIN)/python -m tests.bench.soak --minutes $(MINUTES)
 
 bench: $(INSTALLED) ## throughput against plain JSON decoding, cost by number of rules, memory, processes (BENCH_MIB=size)
 	$(BIN)/python -m tests.bench --mib $(BENCH_MIB)

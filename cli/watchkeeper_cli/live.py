@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from watchkeeper_cli.ending import FAILED, SUCCEEDED, CommandError
+from watchkeeper_cli.ending import FAILED, SUCCEEDED, USAGE, CommandError
 from watchkeeper_cli.output.live import view_for
 from watchkeeper_cli.policy_set import program_of
 from watchkeeper_cli.sensing import started
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from watchkeeper_cli.output.live import View
     from watchkeeper_detection.detection import Detection
     from watchkeeper_sensor.agent import Agent
+    from watchkeeper_sensor.metrics import MetricsServer
 
 WAIT_SECONDS = 0.1
 HISTORY = "detections.db"
@@ -40,6 +41,7 @@ class Request:
     severity: str
     output: str
     notify: str | None
+    metrics: str | None
     state: Path
     demo: bool
 
@@ -58,6 +60,7 @@ class Live:
         agent = self._agent()
         gc.collect()
         gc.freeze()  # policies and programs live as long as the run: collections need not look at them
+        metrics = self._metrics(agent)
         demo = self._demo(agent)
         if demo is None:
             give_up()  # the acts of the demo need what is given up here
@@ -66,7 +69,7 @@ class Live:
         before.append((signal.SIGHUP, signal.signal(signal.SIGHUP, self._ask_to_reload)))
         try:
             with view:
-                self._watch(agent, store, webhook, view, demo)
+                self._watch(agent, store, webhook, metrics, view, demo)
         finally:
             for number, handler in before:
                 signal.signal(number, handler)
@@ -75,12 +78,14 @@ class Live:
                 store.close()
             if webhook:
                 webhook.close()
+            if metrics:
+                metrics.close()
         if demo is None:
             return SUCCEEDED
         demo.report()
         return SUCCEEDED if demo.all_seen else FAILED
 
-    def _watch(self, agent: Agent, store: DetectionStore | None, webhook: Webhook | None, view: View, demo: Demo | None) -> None:
+    def _watch(self, agent: Agent, store: DetectionStore | None, webhook: Webhook | None, metrics: MetricsServer | None, view: View, demo: Demo | None) -> None:
         trimmed_at = time.monotonic()
         if demo is not None:
             demo.start()
@@ -92,6 +97,8 @@ class Live:
             if found:
                 self._tell(found, store, webhook, view, demo)
             view.tick()
+            if metrics:
+                metrics.round_at = time.monotonic()
             if agent.keeping_failed:
                 view.warn(agent.keeping_failed)
             if self._is_to_reload:
@@ -118,6 +125,17 @@ class Live:
         """The agent; the program of all rules, of which it keeps the kernel's, goes when this returns."""
         program = program_of(self._request.policies, with_library=self._request.with_library)
         return started(program, state=None if self._request.demo else self._request.state)
+
+    def _metrics(self, agent: Agent) -> MetricsServer | None:
+        if self._request.metrics is None:
+            return None
+        from watchkeeper_sensor.metrics import MetricsServer
+
+        try:
+            return MetricsServer(agent, self._request.metrics)
+        except (OSError, ValueError) as error:
+            agent.close()
+            raise CommandError(f"--metrics: {error}", USAGE) from None
 
     def _webhook(self) -> Webhook | None:
         if self._request.notify is None:

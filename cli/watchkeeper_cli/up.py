@@ -33,6 +33,9 @@ def up(
     notify: Annotated[
         str | None, typer.Option(help="Post each detection that is shown to this URL, signed with the secret in WATCHKEEPER_WEBHOOK_SECRET.", metavar="URL")
     ] = None,
+    metrics: Annotated[
+        str | None, typer.Option(help="Serve Prometheus metrics and /healthz at unix:PATH or HOST:PORT. Nothing listens when not given.", metavar="ADDRESS")
+    ] = None,
     state: StateOption = DEFAULT_STATE,
     demo: Annotated[bool, typer.Option("--demo", help="Perform a few harmless acts, show that each is seen, and end: 0 when all were.")] = False,
 ) -> None:
@@ -54,6 +57,13 @@ def up(
     from watchkeeper_cli.live import Live, Request
 
     request = Request(
-        policies=tuple(policies or ()), with_library=not no_library, severity=severity.value, output=output.value, notify=notify, state=state, demo=demo
+        policies=tuple(policies or ()),
+        with_library=not no_library,
+        severity=severity.value,
+        output=output.value,
+        notify=notify,
+        metrics=metrics,
+        state=state,
+        demo=demo,
     )
     raise typer.Exit(Live(request).run())

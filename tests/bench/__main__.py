@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import corpus_files, scaling, throughput, whole_command
+from tests.bench import corpus_files, host, records, scaling, throughput, whole_command
 
 
 def main() -> None:
-    if not corpus_files.CORPUS.is_dir():
+    of_logs = (throughput, scaling, whole_command) if corpus_files.CORPUS.is_dir() else ()
+    if not of_logs:
         print(f"skipped: the labelled corpus is not at {corpus_files.CORPUS}", file=sys.stderr)
-        return
-    for bench in (throughput, scaling, whole_command):
+    for bench in (*of_logs, host, records):
         print(f"\n{(bench.__doc__ or '').strip().splitlines()[0]}", flush=True)
         bench.main()
 

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -138,6 +139,30 @@ def test_the_agent_keeps_only_the_capabilities_that_it_needs_and_still_takes_up_
     running.wait_for(lambda: "read again" in running.errors.read_text())
     program.read_bytes()
     running.seen("opened")
+
+
+def test_metrics_and_health_are_served_on_a_socket_that_only_root_may_use(up, program, tmp_path):
+    address = tmp_path / "run" / "metrics.sock"
+    running = up("--metrics", f"unix:{address}")
+    subprocess.run([program], check=True)
+    running.seen("ran")
+    assert address.stat().st_mode & 0o077 == 0
+    answer = asked(address, "/metrics")
+    assert 'watchkeeper_sensor_detections_total{severity="P2"} 1.0' in answer
+    assert "watchkeeper_sensor_records_lost" in answer
+    assert asked(address, "/healthz").startswith("HTTP/1.0 200")
+    running.end()
+    assert not address.exists()
+
+
+def asked(address, path):
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(address))
+        client.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+        parts = []
+        while part := client.recv(65536):
+            parts.append(part)
+    return b"".join(parts).decode()
 
 
 def test_history_and_windows_outlive_an_end_and_the_next_start_says_so(up, program, tmp_path):
