@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from watchkeeper_sensor.decoding import CHANGES, EVENTS
 from watchkeeper_sensor.decoding.container import ATTACH, CGROUP, MKDIR, RMDIR, STARTED, STOPPED, container_event
+from watchkeeper_sensor.decoding.isolation import cloned_event
 from watchkeeper_sensor.decoding.kernel_event import KernelEvent
 from watchkeeper_sensor.kernel.records import HEADER, text
 from watchkeeper_sensor.process_tree import ProcessTree
@@ -33,11 +34,11 @@ class EventStream:
 
     def __init__(self, surroundings: Surroundings) -> None:
         self.around = surroundings
-        self.tree = ProcessTree(surroundings.host, surroundings.containers)
+        self.tree = surroundings.processes = ProcessTree(surroundings.host, surroundings.containers)
         self.unreadable = 0
         self.complete_until = 0  # nanoseconds since boot: what happened before has been given
         self._held: deque[tuple[tuple[Any, ...], bytes]] = deque()
-        self._also: deque[KernelEvent] = deque()  # what the last record means for containers
+        self._also: deque[KernelEvent] = deque()  # what the last record means besides
         self._number = 0
 
     def take(self, rings: Sequence[Ring]) -> Iterator[KernelEvent]:
@@ -96,6 +97,9 @@ class EventStream:
                     self._started(header, record, image, image.container_id)
             elif number == FORK:
                 tree.forked(record, image)
+                cloned = cloned_event(header, record, self.around, image)
+                if cloned is not None:
+                    self._also.append(self._numbered(cloned))
             elif number == EXIT:
                 self._stopped(header, record, image, tree.exited(header[7], header[6]))
             elif number in CHANGES:

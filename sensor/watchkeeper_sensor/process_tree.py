@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from watchkeeper_sensor.containers import Containers
 
-GONE = 4096  # processes that ended, of which late records may still tell; the oldest go first
+GONE = 512  # processes that ended, of which late records may still tell; the oldest go first
 PROCESSES = 65_536  # images held at most; the one unused for longest goes first, counted
 TICK_NS = 10_000_000  # /proc says start times in hundredths of a second, so the tree tells processes apart by those
 
@@ -146,10 +146,15 @@ class ProcessTree:
         key = (process_id, start // TICK_NS)
         image = self._images.pop(key, None)
         if image is not None:
+            image.view_of = None  # made again if somebody asks
             self._gone[key] = image  # its sockets close after its end
             if len(self._gone) > GONE:
                 self._gone.popitem(last=False)
         return image.container_id if image is not None and self.containers.running.leaves(image.container_id, key) else None
+
+    def container_of_namespace(self, inode: int) -> str | None:
+        """A container with a process in the namespace; None where none is known. Looks through all processes: for rare events."""
+        return next((image.container_id for image in self._images.values() if image.container_id and inode in (image.namespaces or ())), None)
 
     def cgroups(self) -> set[int]:
         """Cgroups of all processes that are known."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from watchkeeper_detection.program import Rule
     from watchkeeper_sensor.hashing import Hashes
+    from watchkeeper_sensor.process_tree import ProcessTree
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 USERS = "etc/passwd"
@@ -37,6 +38,7 @@ class Surroundings:
         self.host = Host(boot_id, host_namespaces(), host_users(root / USERS))
         self.containers = Containers(Cgroups(), Runtimes(root, dict(zip(NAMESPACES, self.host.namespaces, strict=True))))
         self.enforced_rules: tuple[Rule, ...] = ()  # by the number that the kernel knows them by
+        self.processes: ProcessTree | None = None  # of the stream that reads the records
         self.boot_time_ns = 0
         self.tick()
         self.node: msgspec.Struct = _Node(name=node_name or os.uname().nodename, kernel=os.uname().release, boot_id=boot_id)

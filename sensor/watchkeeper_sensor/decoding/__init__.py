@@ -10,7 +10,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from watchkeeper_sensor.decoding import acts, container, credentials, descriptor, dns, enforcement, file, io_uring, memory, network, process, system, tamper
+from watchkeeper_sensor.decoding import (
+    acts,
+    container,
+    credentials,
+    descriptor,
+    dns,
+    enforcement,
+    file,
+    io_uring,
+    isolation,
+    memory,
+    network,
+    process,
+    system,
+    tamper,
+)
 from watchkeeper_sensor.kernel import records
 from watchkeeper_sensor.kernel.records import NUMBERS
 
@@ -19,14 +34,14 @@ if TYPE_CHECKING:
     from watchkeeper_sensor.kernel.programs import BpfProgram
     from watchkeeper_sensor.kernel.records import Layout
 
-FAMILIES = (process, acts, credentials, container, enforcement, memory, descriptor, file, system, tamper, io_uring, network, dns)
+FAMILIES = (process, acts, credentials, isolation, container, enforcement, memory, descriptor, file, system, tamper, io_uring, network, dns)
 
 EVENTS: dict[int, type[KernelEvent]] = {NUMBERS[event.kind]: event for family in FAMILIES for event in family.EVENTS}
 """Number of a record's kind → class of its event."""
 
 PROGRAMS: tuple[BpfProgram, ...] = tuple(program for family in FAMILIES for program in family.PROGRAMS)
 
-CHANGES: dict[int, Change] = {NUMBERS[kind]: change for family in (acts, credentials) for kind, change in family.CHANGES.items()}
+CHANGES: dict[int, Change] = {NUMBERS[kind]: change for family in (acts, credentials, isolation) for kind, change in family.CHANGES.items()}
 """Number of a record's kind → what it changes about the process's image."""
 
 LAYOUTS: tuple[Layout, ...] = (*records.LAYOUTS, *(layout for family in FAMILIES for layout in family.LAYOUTS))
