@@ -123,7 +123,7 @@ class Live:
 
     def _agent(self) -> Agent:
         """The agent; the program of all rules, of which it keeps the kernel's, goes when this returns."""
-        program = program_of(self._request.policies, with_library=self._request.with_library)
+        program = program_of(self._request.policies, with_library=self._request.with_library, apart=True)
         return started(program, state=None if self._request.demo else self._request.state)
 
     def _metrics(self, agent: Agent) -> MetricsServer | None:
@@ -167,7 +167,7 @@ class Live:
         """Take up the policies as they are now; where they are wrong, those of before stay in force."""
         self._is_to_reload = False
         try:
-            program = program_of(self._request.policies, with_library=self._request.with_library)
+            program = program_of(self._request.policies, with_library=self._request.with_library, apart=True)
         except CommandError as error:
             view.warn(f"the policies of before stay in force: {error}")
             return

@@ -50,7 +50,7 @@ struct bucket_key {
 /* Exec, fork, exit, containers and enforcement. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 1 << 22);
+	__uint(max_entries, 1 << 21);
 } lifecycle SEC(".maps") __weak;
 
 /* Everything else. */
