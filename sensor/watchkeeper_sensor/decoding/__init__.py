@@ -21,6 +21,7 @@ from watchkeeper_sensor.decoding import (
     io_uring,
     isolation,
     memory,
+    mount,
     network,
     process,
     system,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from watchkeeper_sensor.kernel.programs import BpfProgram
     from watchkeeper_sensor.kernel.records import Layout
 
-FAMILIES = (process, acts, credentials, isolation, container, enforcement, memory, descriptor, file, system, tamper, io_uring, network, dns)
+FAMILIES = (process, acts, credentials, isolation, mount, container, enforcement, memory, descriptor, file, system, tamper, io_uring, network, dns)
 
 EVENTS: dict[int, type[KernelEvent]] = {NUMBERS[event.kind]: event for family in FAMILIES for event in family.EVENTS}
 """Number of a record's kind → class of its event."""
