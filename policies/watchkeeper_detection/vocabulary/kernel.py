@@ -21,10 +21,12 @@ KINDS = (
     _kind("process.fork", "A process made a child; `process` is the one that made it.", "fork"),
     _kind("process.exit", "A process ended (its last thread is gone).", "exit"),
     _kind("process.ptrace", "A process attached to, or wrote into, another one by ptrace, or asked to be traced itself.", "ptrace", "target_process"),
-    _kind("process.memory_read", "A process read another one's memory: process_vm_readv, /proc/PID/mem.", "memory_access", "target_process"),
-    _kind("process.memory_write", "A process wrote another one's memory: process_vm_writev, /proc/PID/mem.", "memory_access", "target_process"),
+    _kind("process.memory_read", "A process read another one's memory: process_vm_readv, or /proc/PID/mem opened for it.", "memory_access", "target_process"),
+    _kind(
+        "process.memory_write", "A process wrote another one's memory: process_vm_writev, or /proc/PID/mem opened for it.", "memory_access", "target_process"
+    ),
     _kind("process.signal", "A process sent a signal to a process other than itself.", "signal", "target_process"),
-    _kind("process.prctl", "A process renamed itself or moved its argument or program boundaries (prctl PR_SET_NAME, PR_SET_MM).", "prctl"),
+    _kind("process.prctl", "A process renamed itself (its main thread) or moved its argument or program boundaries (prctl PR_SET_NAME, PR_SET_MM).", "prctl"),
     _kind("process.personality", "A process changed its execution domain, for example to run without address randomisation.", "personality"),
     _kind("process.compat_call", "A 64-bit process made its first 32-bit system call, as evasions of 64-bit-only sensors do."),
     # credentials

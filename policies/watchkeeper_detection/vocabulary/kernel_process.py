@@ -133,7 +133,7 @@ _ACTS = (
     Field("exit.lifetime", "duration", "How long the process lived."),
     Field("ptrace.request", "string", "Request, such as `PTRACE_ATTACH`, `PTRACE_POKETEXT`, `PTRACE_TRACEME`.", exact=True),
     Field("memory_access.method", "string", "`process_vm` or `proc_mem`.", exact=True),
-    Field("memory_access.bytes", "int", "How many bytes were read or written.", exact=True),
+    Field("memory_access.bytes", "int", "How many bytes were read or written; absent for `proc_mem`, which is told when it is opened.", exact=True),
     Field("signal.number", "int", "Signal number.", exact=True),
     Field("signal.name", "string", "Signal name, such as `SIGKILL`.", exact=True),
     Field("prctl.option", "string", "Option, such as `PR_SET_NAME` or `PR_SET_MM_ARG_START`.", exact=True),

@@ -10,11 +10,16 @@ _ISOLATION = (
     Field("unshare.types", "list(string)", "Namespaces made, named as in `setns.types`.", exact=True),
     Field("unshare.user_namespace", "bool", "Whether a user namespace is among them: inside it the process holds every capability.", exact=True),
     Field("unshare.by", "string", "`unshare` or `clone`.", exact=True),
-    Field("chroot.path", "string", "New root directory.", exact=True, untrusted=True),
+    Field(
+        "chroot.path",
+        "string",
+        "New root directory. The kernel's own path, seen from the mount namespace, for a chroot that succeeded; else the caller's text.",
+        untrusted=True,
+    ),
     Field("chroot.by", "string", "`chroot` or `pivot_root`.", exact=True),
     Field("chroot.old_root_path", "string", "Where pivot_root put the old root; absent for chroot.", untrusted=True),
     Field("mount.source", "string", "What is mounted: a device, a directory, a name.", untrusted=True),
-    Field("mount.target", "string", "Where it is mounted, seen from the process's root.", untrusted=True),
+    Field("mount.target", "string", "Where it is mounted, seen from the process's root; the kernel's own path where `confirmed`.", untrusted=True),
     Field("mount.filesystem", "string", "File system type, such as `ext4`, `proc`, `overlay`.", exact=True),
     Field("mount.flags", "list(string)", "Flags, such as `MS_BIND`, `MS_RDONLY`, `MS_NOSUID`.", exact=True),
     Field("mount.options", "string", "Options as text (release_agent, lowerdir, …).", untrusted=True),
@@ -24,7 +29,13 @@ _ISOLATION = (
     Field("mount.device", "string", "Device that is mounted, `MAJOR:MINOR`.", exact=True),
     Field("mount.is_host_disk", "bool", "Whether the device is a disk or partition of the host.", exact=True),
     Field("mount.in_container_namespace", "bool", "Whether the mount namespace is a container's.", exact=True),
-    Field("mount.confirmed", "bool", "Whether mountinfo showed it afterwards; the texts above then are the kernel's.", late=True),
+    Field(
+        "mount.confirmed",
+        "bool",
+        "Whether the kernel's own list of mounts showed a new mount afterwards; `target`, `filesystem` and `device` then are the kernel's. "
+        "Absent for what makes no mount.",
+        exact=True,
+    ),
 )
 
 _INTERFACES = (
