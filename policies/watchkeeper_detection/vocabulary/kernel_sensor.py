@@ -22,13 +22,19 @@ KINDS = (
 FIELDS = (
     Field("sensor.event_kind", "string", "Kind of the events that were lost or no longer seen."),
     Field(
-        "sensor.cause", "string", "Why: `ring_full`, `rate_limit`, `queue_full`, `spool_full`, `disk`, `too_long`, `damaged`, `decode`, `detached`, `killed`, `stopped`, `frozen`, `upgrade`."
+        "sensor.cause",
+        "string",
+        "Why: `ring_full`, `rate_limit`, `queue_full`, `spool_full`, `disk`, `too_long`, `damaged`, `decode`, `detached`, `killed`, `stopped`, `frozen`, `upgrade`.",
     ),
     Field("sensor.count", "int", "How many events were lost."),
     Field("sensor.since", "timestamp", "Begin of the time that the sensor was blind."),
     Field("sensor.until", "timestamp", "End of the time that the sensor was blind."),
     Field("sensor.cgroup_id", "int", "Cgroup whose events were lost, where it was one alone; one that floods its own limit can be meant to."),
-    Field("sensor.act", "string", "What was done to the sensor: `end` (it was asked to, in order), `signal` (it was killed or stopped), `detach`, `map_update`, `ptrace`, `freeze`, `unmount`, `clock_step`, `file_change`."),
+    Field(
+        "sensor.act",
+        "string",
+        "What was done to the sensor: `end` (it was asked to, in order), `signal` (it was killed or stopped), `detach`, `map_update`, `ptrace`, `freeze`, `unmount`, `clock_step`, `file_change`.",
+    ),
     Field("sensor.hook", "string", "Program of the sensor that was affected."),
     Field("sensor.policy", "string", "Policy that enforcement acted for, `NAMESPACE/NAME`."),
     Field("sensor.rule", "string", "Rule that enforcement acted for."),
