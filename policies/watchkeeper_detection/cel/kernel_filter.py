@@ -17,7 +17,7 @@ from watchkeeper_detection.fields import fields
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-MAX_ALTERNATIVES = 16
+MAX_ALTERNATIVES = 64
 MAX_TESTS = 16  # of one alternative
 MAX_VALUES = 64  # of one test
 
