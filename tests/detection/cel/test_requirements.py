@@ -95,9 +95,9 @@ def test_what_the_kernel_cannot_test_is_let_through():
 
 
 def test_too_many_alternatives_let_everything_through():
-    text = " && ".join(f'(file.name == "{number}" || file.inode == {number})' for number in range(6))
+    text = " && ".join(f'(file.name == "{number}" || file.inode == {number})' for number in range(8))
     found = kernel_filter(tree_of(text, FILES), LISTS)
     assert not found.complete
     assert len(found.alternatives) <= 16
-    wide = kernel_filter(tree_of(" || ".join(f"file.inode == {number}" for number in range(20)), FILES), LISTS)
+    wide = kernel_filter(tree_of(" || ".join(f"file.inode == {number}" for number in range(80)), FILES), LISTS)
     assert wide == KernelFilter(((),), complete=False)
