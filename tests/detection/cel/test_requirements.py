@@ -98,6 +98,6 @@ def test_too_many_alternatives_let_everything_through():
     text = " && ".join(f'(file.name == "{number}" || file.inode == {number})' for number in range(8))
     found = kernel_filter(tree_of(text, FILES), LISTS)
     assert not found.complete
-    assert len(found.alternatives) <= 16
+    assert len(found.alternatives) <= 64
     wide = kernel_filter(tree_of(" || ".join(f"file.inode == {number}" for number in range(80)), FILES), LISTS)
     assert wide == KernelFilter(((),), complete=False)
