@@ -14,9 +14,11 @@ ACTIONS ?= $(CORPUS)/event-generator-actions.tsv
 SCORE ?= ../shared/tools/score.py
 FUZZ_INPUTS ?= 1000000
 MINUTES ?= 60
+KERNELS ?= all
+comma := ,
 BENCH_MIB ?= 2048
 
-.PHONY: help install bpf run test check format bench fuzz score score-host soak crds docs conformance lock clean
+.PHONY: help install bpf run test check format bench fuzz score score-host soak test-kernels crds docs conformance lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F '\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -78,6 +80,10 @@ score: $(INSTALLED) ## judge a labelled corpus: recall and noise (CORPUS=folder,
 
 score-host: $(INSTALLED) bpf ## perform the acts of a table on this host and print which the library sees (ACTIONS=table); needs root
 	$(BIN)/python -m tests.host $(ACTIONS)
+
+test-kernels: $(INSTALLED) bpf ## the sensor's tests on real kernels in qemu (KERNELS=series, comma between); slow, needs root
+	$(BIN)/python -m tests.support.kernels $(foreach series,$(subst $(comma), ,$(KERNELS)),--kernel $(series)) --jobs 2 --timeout 2400 --out build/kernels -- \
+		python -m pytest -q -p no:cacheprovider tests/bpf --ignore=tests/bpf/test_quiet_host.py --junitxml='$$OUT/junit.xml'
 
 soak: $(INSTALLED) bpf ## an hour of short containers beside the sensor (MINUTES=number); memory has to stay flat
 	$(BIN)/python -m tests.bench.soak --minutes $(MINUTES)
