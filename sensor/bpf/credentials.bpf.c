@@ -98,27 +98,30 @@ static __always_inline int rights_tell(u32 kind, const struct call *call, const 
 	return record_send(&made->record);
 }
 
-static __always_inline void rights_keep(struct task_struct *task, const struct rights *now)
+static __always_inline void rights_keep(u32 thread, const struct rights *now)
 {
-	u32 thread = BPF_CORE_READ(task, pid);
-	bpf_map_update_elem(&rights_seen, &thread, now, BPF_ANY);
+	struct rights *seen = bpf_map_lookup_elem(&rights_seen, &thread);
+	if (seen)
+		*seen = *now; /* only the thread itself and its maker write here */
+	else
+		bpf_map_update_elem(&rights_seen, &thread, now, BPF_ANY);
 }
 
 /* Look at the current thread, and say what nothing explains. */
 static __always_inline void rights_look(const struct call *call, struct rights *had, struct rights *now, bool *known)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
-	rights_now(now, task);
-	*known = rights_before(had, now, (u32)bpf_get_current_pid_tgid());
-	rights_keep(task, now);
+	u32 thread = (u32)bpf_get_current_pid_tgid();
+	rights_now(now, (void *)bpf_get_current_task());
+	*known = rights_before(had, now, thread);
+	rights_keep(thread, now);
 	if (*known && !rights_explained(had, now) && record_is_wanted(CREDENTIALS_UNEXPLAINED) && !record_of_quiet_process())
 		rights_tell(CREDENTIALS_UNEXPLAINED, call, had, now);
 }
 
 CALL_HANDLER(credentials_look)
 {
-	struct rights had, now;
-	bool known;
+	struct rights had = {}, now = {};
+	bool known = false;
 	rights_look(call, &had, &now, &known);
 	return 0;
 }
@@ -126,19 +129,19 @@ CALL_HANDLER(credentials_look)
 SEC("tp_btf/task_newtask")
 int BPF_PROG(credentials_fork, struct task_struct *child)
 {
-	struct rights had, now;
-	bool known;
+	struct rights had = {}, now = {};
+	bool known = false;
 	rights_look(0, &had, &now, &known);
 	rights_now(&now, child);
-	rights_keep(child, &now);
+	rights_keep(BPF_CORE_READ(child, pid), &now);
 	return 0;
 }
 
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(credentials_exit, struct task_struct *task)
 {
-	struct rights had, now;
-	bool known;
+	struct rights had = {}, now = {};
+	bool known = false;
 	if (!(BPF_CORE_READ(task, flags) & PF_KTHREAD))
 		rights_look(0, &had, &now, &known);
 	return 0;
@@ -153,10 +156,11 @@ static __always_inline bool rights_of_owner(struct file *file)
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(credentials_exec, struct task_struct *task, pid_t old_thread, struct linux_binprm *program)
 {
-	struct rights had, now;
+	struct rights had = {}, now = {};
 	rights_now(&now, task);
-	bool known = rights_before(&had, &now, BPF_CORE_READ(task, pid));
-	rights_keep(task, &now);
+	u32 thread = BPF_CORE_READ(task, pid);
+	bool known = rights_before(&had, &now, thread);
+	rights_keep(thread, &now);
 	if (!known || rights_of_owner(BPF_CORE_READ(program, file)) || rights_of_owner(BPF_CORE_READ(program, executable)))
 		return 0;
 	bool explained = had.user_namespace == now.user_namespace ? rights_ids_explained(&had, &now) : now.level > had.level;
@@ -179,8 +183,8 @@ static __always_inline bool rights_sets_differ(const struct capabilities *had, c
 
 CALL_HANDLER(credentials_change)
 {
-	struct rights had, now;
-	bool known;
+	struct rights had = {}, now = {};
+	bool known = false;
 	rights_look(call, &had, &now, &known);
 	bool denied = call->result < 0 && call->number != NR_SETFSUID;
 	if ((denied && !file_is_told(call->result)) || !record_is_wanted(CREDENTIALS_CHANGE) || record_of_quiet_process())
@@ -192,8 +196,8 @@ CALL_HANDLER(credentials_change)
 
 CALL_HANDLER(credentials_capabilities)
 {
-	struct rights had, now;
-	bool known;
+	struct rights had = {}, now = {};
+	bool known = false;
 	if (call->number == NR_PRCTL && (call->arguments[0] != PR_CAP_AMBIENT || call->arguments[1] == PR_CAP_AMBIENT_ASKS))
 		return 0;
 	rights_look(call, &had, &now, &known);

@@ -2,8 +2,8 @@
 /* Mounts.
  *
  * Hook: the end of mount, umount2, move_mount, open_tree, open_tree_attr, mount_setattr, fsopen, fspick, fsconfig and fsmount. Texts are the
- * caller's and may have changed; what a descriptor leads to, and the mount that the kernel has made, are the kernel's own. Cost: 1-4 µs of
- * each of these calls, nothing elsewhere.
+ * caller's and may have changed; what a descriptor leads to, and the mount that the kernel has made, are the kernel's own. Cost: about 8 µs of
+ * each of these calls, of which a mount and an unmount take 60; nothing elsewhere.
  */
 #include "mount.bpf.h"
 

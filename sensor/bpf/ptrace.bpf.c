@@ -2,7 +2,7 @@
 /* Processes that look into others or write into them.
  *
  * Hook: the end of ptrace, process_vm_readv, process_vm_writev, and of the calls that open files, for /proc/PID/mem. Whom it is done to is
- * found by the kernel's own numbers and files. Cost: 40 ns of an open that is another file's, 1 µs of what is told.
+ * found by the kernel's own numbers and files. Cost: 0.15 µs of an open that is another file's, 1.7 µs of what is told.
  */
 #include "file.bpf.h"
 #include "target.bpf.h"
