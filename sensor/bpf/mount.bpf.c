@@ -7,24 +7,25 @@
  */
 #include "mount.bpf.h"
 
-#define NR_FSOPEN       430
-#define NR_FSCONFIG     431
-#define NR_FSMOUNT      432
-#define NR_FSPICK       433
-#define MS_REMOUNT      0x20
-#define MS_BIND         0x1000
-#define MS_MOVE         0x2000
-#define MS_PROPAGATION  0x1e0000 /* UNBINDABLE, PRIVATE, SLAVE, SHARED */
-#define MS_MAGIC        0xc0ed0000
-#define MS_MAGIC_MASK   0xffff0000
-#define EMPTY_FROM      0x4 /* MOVE_MOUNT_F_EMPTY_PATH */
-#define OPEN_TREE_CLONE 0x1
-#define NEED_UNMOUNT    0x10000000 /* FMODE_NEED_UNMOUNT: the descriptor came of fsmount or a clone */
-#define SET_STRING      1
-#define SET_PATH        3
-#define SET_PATH_EMPTY  4
-#define OPTION_BYTES    4096
-#define KEY_BYTES       256
+#define NR_FSOPEN         430
+#define NR_FSCONFIG       431
+#define NR_FSMOUNT        432
+#define NR_FSPICK         433
+#define MS_REMOUNT        0x20
+#define MS_BIND           0x1000
+#define MS_RECURSIVE_BIND 0x5000
+#define MS_MOVE           0x2000
+#define MS_PROPAGATION    0x1e0000 /* UNBINDABLE, PRIVATE, SLAVE, SHARED */
+#define MS_MAGIC          0xc0ed0000
+#define MS_MAGIC_MASK     0xffff0000
+#define EMPTY_FROM        0x4 /* MOVE_MOUNT_F_EMPTY_PATH */
+#define OPEN_TREE_CLONE   0x1
+#define NEED_UNMOUNT      0x10000000 /* FMODE_NEED_UNMOUNT: the descriptor came of fsmount or a clone */
+#define SET_STRING        1
+#define SET_PATH          3
+#define SET_PATH_EMPTY    4
+#define OPTION_BYTES      4096
+#define KEY_BYTES         256
 
 RECORD_LAYOUT(mount_record);
 
@@ -104,7 +105,8 @@ CALL_HANDLER(mount_call)
 	mount_target(made, AT_FDCWD, call->arguments[1]);
 	if (kind == MOUNT_MOUNT && call->result == 0) {
 		u64 place = (u64)mount_place(&made->record, &made->target);
-		struct mount *mount = (void *)mount_newest(made->target.offset, made->target.length, place);
+		struct mount *mount =
+			(void *)mount_newest(made->target.offset, made->target.length, place, (flags & MS_RECURSIVE_BIND) == MS_RECURSIVE_BIND);
 		if (mount)
 			mount_describe(made, mount, true);
 	}

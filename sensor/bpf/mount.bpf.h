@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
- * The mount that a call has just made, by the kernel's own list. mount() gives no descriptor, so the newest mounts of the caller's
- * mount namespace are looked through for one at the place that the caller named: the directory behind `/proc/self/fd/N` or `.`, or else one
- * of the same last name. About 0.1 µs for each that is looked at.
+ * The mount that a call has just made, by the kernel's own list. mount() gives no descriptor, so the newest mount of the caller's
+ * mount namespace is taken where it lies at the place that the caller named: the directory behind `/proc/self/fd/N` or `.`, or else one
+ * of the same last name.
  */
 #pragma once
 
 #include "file.bpf.h"
 #include "records_mount.h"
 
-#define MOUNTS_LOOKED_AT 32 /* binds with all that is below them make as many as they have, theirs first */
-#define MOUNTS_DEPTH     32 /* of the tree of mounts */
-#define NAME_BYTES       64
-#define TAIL_BYTES       10 /* of a path: /fd/ and six digits */
-#define SYSTEM_NAME      32
-#define LOWEST_ADDRESS   4096
+#define MOUNTS_DEPTH   32 /* of the tree of mounts, and of mounts on mounts */
+#define MOUNTS_STACKED 8  /* on one directory */
+#define NAME_BYTES     64
+#define TAIL_BYTES     10 /* of a path: /fd/ and six digits */
+#define SYSTEM_NAME    32
+#define LOWEST_ADDRESS 4096
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -62,31 +62,29 @@ static __always_inline struct rb_node___of_mounts *mounts_rightmost(struct rb_no
 	return node;
 }
 
-/* The one before it in the tree: the rightmost below on the left, or the first above that it is right of. */
-static __always_inline void *mounts_before(struct rb_node___of_mounts *node)
+/* The directory with a name that a mount lies on: of mounts on one another, that of the lowest. */
+static __always_inline struct dentry *mount_named_place(struct mount *mount)
 {
-	struct rb_node___of_mounts *left = BPF_CORE_READ(node, rb_left);
-	if (left)
-		return mounts_rightmost(left);
-	for (int depth = 0; depth < MOUNTS_DEPTH; depth++) {
-		struct rb_node___of_mounts *parent = (void *)(BPF_CORE_READ(node, __rb_parent_color) & ~3UL);
-		if (!parent || BPF_CORE_READ(parent, rb_left) != node)
-			return parent;
-		node = parent;
+	struct dentry *dentry = BPF_CORE_READ(mount, mnt_mountpoint);
+	for (int depth = 0; depth < MOUNTS_STACKED; depth++) {
+		struct mount *above = BPF_CORE_READ(mount, mnt_parent);
+		if (above == mount || dentry != BPF_CORE_READ(above, mnt.mnt_root))
+			break;
+		dentry = BPF_CORE_READ(above, mnt_mountpoint);
+		mount = above;
 	}
-	return 0;
+	return dentry;
 }
 
 /* Whether a mount lies at the place: on this very directory where that is known, else on one that is called as the text ends. */
 static __always_inline bool mount_is_at(struct mount *mount, struct dentry *place, const u8 *text, u32 length)
 {
 	u64 is[NAME_BYTES / 8] = {}, should_be[NAME_BYTES / 8] = {}, differ = 0;
-	struct dentry *dentry = BPF_CORE_READ(mount, mnt_mountpoint);
 	struct path_entry entry = {};
 	u8 before = '/';
 	if (place)
-		return dentry == place;
-	path_entry(&entry, dentry);
+		return BPF_CORE_READ(mount, mnt_mountpoint) == place;
+	path_entry(&entry, mount_named_place(mount));
 	if (!entry.length || entry.length > length || entry.length >= NAME_BYTES)
 		return false;
 	u32 start = length - entry.length, bytes = entry.length & (NAME_BYTES - 1);
@@ -100,37 +98,38 @@ static __always_inline bool mount_is_at(struct mount *mount, struct dentry *plac
 	return !differ && before == '/';
 }
 
-/* A function of its own, so that the verifier looks at it once. The text stands in the record that is being made. */
-__noinline u64 mount_newest(u32 offset, u32 length, u64 place)
+static __always_inline struct mount *mounts_last(struct mnt_namespace *namespace)
+{
+	struct mnt_namespace___listed *listed = (void *)namespace;
+	struct mnt_namespace___in_tree *tree = (void *)namespace;
+	if (MOUNTS_IN_TREE) {
+		void *node = mounts_rightmost(BPF_CORE_READ(tree, mounts.rb_node));
+		return node ? node - bpf_core_field_offset(struct mount___in_tree, mnt_node) : 0;
+	}
+	struct list_head *head = __builtin_preserve_access_index(&listed->list);
+	void *last = BPF_CORE_READ(head, prev);
+	return last == head ? 0 : last - bpf_core_field_offset(struct mount___listed, mnt_list);
+}
+
+/* The mount that was made last in the caller's namespace, if it lies at the place; of a recursive bind, whose parts come after it, the one
+ * above that does. Another is never taken for it: who races with the sensor leaves the mount unconfirmed. A function of its own, so that
+ * the verifier looks at it once. The text stands in the record that is being made.
+ */
+__noinline u64 mount_newest(u32 offset, u32 length, u64 place, u32 recursive)
 {
 	u32 zero = 0;
 	struct scratch *scratch = bpf_map_lookup_elem(&scratches, &zero);
 	struct task_struct *task = (void *)bpf_get_current_task();
-	struct mnt_namespace *namespace = BPF_CORE_READ(task, nsproxy, mnt_ns);
-	struct mnt_namespace___listed *listed = (void *)namespace;
-	struct mnt_namespace___in_tree *tree = (void *)namespace;
-	struct list_head *head = 0;
-	void *node;
-	if (MOUNTS_IN_TREE)
-		node = mounts_rightmost(BPF_CORE_READ(tree, mounts.rb_node));
-	else {
-		head = __builtin_preserve_access_index(&listed->list);
-		node = BPF_CORE_READ(head, prev);
-	}
+	struct mount *mount = mounts_last(BPF_CORE_READ(task, nsproxy, mnt_ns));
 	if (!scratch)
 		return 0;
-	for (int number = 0; number < MOUNTS_LOOKED_AT && node && node != head; number++) {
-		struct mount *mount;
-		if (MOUNTS_IN_TREE)
-			mount = node - bpf_core_field_offset(struct mount___in_tree, mnt_node);
-		else
-			mount = node - bpf_core_field_offset(struct mount___listed, mnt_list);
+	for (int depth = 0; mount && depth < MOUNTS_DEPTH; depth++) {
 		if (mount_is_at(mount, (void *)place, scratch->bytes + (offset & (RECORD_BYTES - 1)), length))
 			return (u64)mount;
-		if (MOUNTS_IN_TREE)
-			node = mounts_before(node);
-		else
-			node = BPF_CORE_READ((struct list_head *)node, prev);
+		struct mount *above = BPF_CORE_READ(mount, mnt_parent);
+		if (!recursive || above == mount)
+			return 0;
+		mount = above;
 	}
 	return 0;
 }

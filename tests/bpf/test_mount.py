@@ -4,6 +4,8 @@ import ctypes
 import errno
 import os
 import struct
+import sys
+import threading
 
 import pytest
 from tests.bpf.calls import Compat, call
@@ -137,6 +139,42 @@ def test_a_bind_of_many_mounts_is_told_by_its_own_place(watch, in_child, place):
     assert [event.mount.target for event in events] == [str(place / name) for name in ("a", "a/one", "a/two", "a/three", "b")]
     assert all(event.mount.confirmed for event in events)
     assert events[-1].mount.bind is True
+
+
+def test_a_target_that_flips_meanwhile_is_never_confirmed_wrongly(watch, in_child, place):
+    names = [str(place / name).encode() for name in ("a", "b")]
+    text, log = ctypes.create_string_buffer(names[0]), place / "log"
+    watching = watch("mount.mount")
+
+    def flips(stop):
+        while not stop:
+            ctypes.memmove(text, names[0], len(names[0]))
+            ctypes.memmove(text, names[1], len(names[1]))
+
+    def act():
+        for name in ("a", "b"):
+            mount("decoy", place / name, "tmpfs")
+        stop = []
+        thread = threading.Thread(target=flips, args=(stop,))
+        thread.start()
+        sys.setswitchinterval(1e-5)
+        with log.open("w") as file, open("/proc/thread-self/mountinfo") as listed:
+            for _ in range(300):
+                call("mount", b"real", text, b"tmpfs", 0, 0)
+                listed.seek(0)
+                where = next(line.split()[4] for line in reversed(listed.readlines()) if " real " in line)
+                file.write(f"{where}\n")
+                call("umount2", where.encode(), 0)
+        stop.append(True)
+        thread.join()
+
+    pid = done(in_child, act)
+    events = [event for event in told(watching, pid, "mount.mount", count=302) if event.mount.source == "real"]
+    places = log.read_text().split()
+    assert len(events) == len(places)
+    assert set(places) == {name.decode() for name in names}
+    assert [event.mount.target for event, where in zip(events, places, strict=True) if event.mount.confirmed and event.mount.target != where] == []
+    assert sum(event.mount.confirmed for event in events) > 100
 
 
 def test_a_denied_mount_is_told_by_what_was_asked(watch, in_child):
