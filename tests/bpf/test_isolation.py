@@ -8,6 +8,7 @@ import time
 
 import pytest
 from tests.bpf.calls import Compat, call
+from tests.bpf.test_containers import ID, cgroup, run_in, start_in
 
 NEWNS, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET, NEWCGROUP, NEWTIME = (
     *(0x00020000, 0x04000000, 0x08000000, 0x10000000),
@@ -281,3 +282,26 @@ def test_pivot_root_tells_the_new_root_and_where_the_old_one_went(watch, in_chil
     assert status == 0
     (event,) = watching.events("isolation.chroot", process=pid)
     assert (event.chroot.path, event.chroot.by, event.chroot.old_root_path) == (str(root), "pivot_root", str(root / "old"))
+
+
+def test_entering_a_containers_namespaces_tells_which_container(watch, in_child):
+    watching = watch("isolation.setns", "isolation.unshare")
+    with cgroup(f"docker/{ID}") as folder, start_in([folder], "unshare", "--mount", "--uts", "sleep", "30") as sleeping:
+        watching.events("process.exec", process=sleeping.pid, where=lambda event: event.process.args[:1] == ["sleep"])
+        by_file, status = in_child(lambda: call("setns", os.open(f"/proc/{sleeping.pid}/ns/uts", os.O_RDONLY), 0))
+        assert status == 0
+        by_process, status = in_child(lambda: call("setns", os.pidfd_open(sleeping.pid), NEWNS))
+        assert status == 0
+        (first,) = watching.events("isolation.setns", process=by_file)
+        (second,) = watching.events("isolation.setns", process=by_process)
+        assert (first.setns.types, first.setns.target_is_host, first.setns.target_container_id) == (["uts"], False, ID)
+        assert (second.setns.types, second.setns.target_container_id, second.target_process.container_id) == (["mount"], ID, ID)
+        sleeping.kill()
+
+
+def test_a_mount_inside_a_containers_mount_namespace_says_so(watch, tmp_path):
+    watching = watch("mount.mount")
+    with cgroup(f"docker/{ID}") as folder:
+        pid = run_in(folder, "unshare", "--mount", "mount", "-t", "tmpfs", "x", str(tmp_path))
+        (event,) = watching.events("mount.mount", process=pid, where=lambda event: event.mount.target == str(tmp_path))
+        assert (event.mount.in_container_namespace, event.container.id) == (True, ID)
