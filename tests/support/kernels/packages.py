@@ -116,7 +116,7 @@ class Apt:
 
 
 def kernel_folder(series: str) -> Path:
-    """Holds `vmlinux`, `config`, `about` (package, version, suite) and `modules` (RELEASE/*.ko, with their order)."""
+    """Holds `vmlinux`, `about` (package, version, suite) and `modules` (RELEASE/*.ko, with their order)."""
     return CACHE / series
 
 
@@ -144,7 +144,6 @@ def keep(package: Package, files: Path, folder: Path) -> None:
     folder.mkdir()
     image = next(path for path in sorted(files.rglob("vmlinuz*")) if path.is_file())
     (folder / "vmlinux").write_bytes(vmlinux(image.read_bytes()))
-    shutil.copy(next(files.rglob("config-*")), folder / "config")
     (folder / "about").write_text(f"{package.name} {package.version} {package.suite}\n")
     release = image.name.removeprefix("vmlinuz-") if image.name != "vmlinuz" else image.parent.name
     keep_modules(files, folder / "modules" / release)
