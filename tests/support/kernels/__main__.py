@@ -14,7 +14,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.support.kernels.guest import Ended, boot
+from tests.support.kernels.guest import Ended, boot, printable
 from tests.support.kernels.images import data_image, root_image
 from tests.support.kernels.matrix import SUITES, KernelsError, series_of
 from tests.support.kernels.packages import fetch, install_tools
@@ -71,7 +71,7 @@ def run_one(series: str, root: Path, data: Path, given: argparse.Namespace) -> E
         counts, complaints = judge(given.out, given.skips, series)
         tell(f"{counts}; {len(complaints) or 'no'} complaints")
         for complaint in complaints:
-            tell(f"- {complaint}")
+            tell(printable(f"- {complaint}"))
         if complaints and not ended.status:
             return Ended(series, 1, ended.seconds)
     return ended

@@ -6,7 +6,6 @@ import fcntl
 import lzma
 import os
 import re
-import shutil
 import struct
 import subprocess
 import tempfile
@@ -28,7 +27,7 @@ TOOLS = {  # what must be there → the Debian package that brings it
     "/usr/lib/x86_64-linux-gnu/libbpf.so.1": "libbpf1",
     str(KEYRING): "debian-archive-keyring",
 }
-MODULES = ("overlay", "veth")  # what tests use and a cloud kernel does not have built in
+MODULES = ("overlay", "veth", "af_alg", "vsock")  # what tests use and a cloud kernel does not have built in
 UNPACKERS = {b"\x28\xb5\x2f\xfd": "zstd", b"\x02\x21": "lz4", b"\x1f\x8b": "gzip", b"\xfd7zX": "xz"}
 APT_CONF = """\
 Dir::Etc::SourceList "{root}/sources.list";
@@ -116,14 +115,20 @@ class Apt:
 
 
 def kernel_folder(series: str) -> Path:
-    """Holds `vmlinux`, `about` (package, version, suite) and `modules` (RELEASE/*.ko, with their order)."""
+    """Holds `vmlinux`, `modules` (RELEASE/*.ko, with their order) and `about` (package, version, suite; the modules that were wanted)."""
     return CACHE / series
+
+
+def is_kept(series: str) -> bool:
+    """Whether the cache has the kernel with the modules that are wanted now."""
+    about = kernel_folder(series) / "about"
+    return about.exists() and about.read_text().splitlines()[1:] == [" ".join(MODULES)]
 
 
 def fetch(series: list[str], say, *, again: bool = False) -> None:
     """Put the newest kernel of each series into the cache. A cached one stays until somebody asks for it `again`."""
     with alone("kernels"):
-        missing = [one for one in series if again or not kernel_folder(one).exists()]
+        missing = [one for one in series if again or not is_kept(one)]
         if not missing:
             return
         say(f"kernels: fetching {', '.join(missing)}")
@@ -134,7 +139,8 @@ def fetch(series: list[str], say, *, again: bool = False) -> None:
                 apt.unpack(package, Path(scratch))
                 made = Path(scratch, "made")
                 keep(package, Path(scratch, "files"), made)
-                shutil.rmtree(kernel_folder(one), ignore_errors=True)
+                if kernel_folder(one).exists():
+                    kernel_folder(one).rename(Path(scratch, "old"))
                 made.rename(kernel_folder(one))
             say(f"kernels: {one} is {package.name} {package.version} of {package.suite}")
 
@@ -144,7 +150,7 @@ def keep(package: Package, files: Path, folder: Path) -> None:
     folder.mkdir()
     image = next(path for path in sorted(files.rglob("vmlinuz*")) if path.is_file())
     (folder / "vmlinux").write_bytes(vmlinux(image.read_bytes()))
-    (folder / "about").write_text(f"{package.name} {package.version} {package.suite}\n")
+    (folder / "about").write_text(f"{package.name} {package.version} {package.suite}\n{' '.join(MODULES)}\n")
     release = image.name.removeprefix("vmlinuz-") if image.name != "vmlinuz" else image.parent.name
     keep_modules(files, folder / "modules" / release)
 
