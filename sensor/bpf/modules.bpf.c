@@ -14,8 +14,7 @@
 #define NR_FINIT_MODULE        313
 #define NR_KEXEC_FILE_LOAD     320
 #define NR_COMPAT_FINIT_MODULE 350
-#define STACK_BYTES            16384 /* of the kernel, without KASAN */
-#define STACK_PADDING          16    /* above the registers where the processor has FRED */
+#define STACK_PADDING          16 /* above the registers where the processor has FRED */
 #define MODULE_NAME_BYTES      64
 #define PARAMETER_BYTES        1024
 #define COMMAND_LINE_BYTES     2048

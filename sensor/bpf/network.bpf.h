@@ -31,8 +31,6 @@
 
 /* Says by its presence whether tracing programs may ask for a cookie: 5.12, c5dbb89fc2ac. */
 typedef u64 (*btf_bpf_get_socket_ptr_cookie)(struct sock *);
-/* Whether they may ask for the registers with which the task entered the kernel: 5.15, dd6e10fbd9fb. */
-typedef u64 (*btf_bpf_task_pt_regs)(struct task_struct *);
 
 struct socket_owner {
 	u64 start;
@@ -51,18 +49,20 @@ struct {
 	__type(value, struct socket_owner);
 } socket_owners SEC(".maps") __weak;
 
-/* Cookie of a socket; before 5.12 its address where none has asked for a cookie. `sock` is one that the kernel handed to the program. */
+/* What stands for a socket while it lives: its cookie, before 5.12 its address, as it may get a cookie at any time there. `sock` is one that the
+ * kernel handed to the program.
+ */
 static __always_inline u64 network_key(const struct sock *sock)
+{
+	return bpf_core_type_exists(btf_bpf_get_socket_ptr_cookie) ? bpf_get_socket_cookie((void *)sock) : (u64)sock;
+}
+
+/* Its cookie; before 5.12 it is 0 until somebody has asked for one. */
+static __always_inline u64 network_cookie(const struct sock *sock)
 {
 	if (bpf_core_type_exists(btf_bpf_get_socket_ptr_cookie))
 		return bpf_get_socket_cookie((void *)sock);
-	u64 cookie = BPF_CORE_READ(sock, __sk_common.skc_cookie.counter);
-	return cookie ? cookie : (u64)sock;
-}
-
-static __always_inline u64 network_cookie(u64 key)
-{
-	return (s64)key < 0 ? 0 : key; /* addresses of the kernel have the highest bit */
+	return BPF_CORE_READ(sock, __sk_common.skc_cookie.counter);
 }
 
 /* The current task as an owner, in a tracing program. */
@@ -98,10 +98,11 @@ static __always_inline u16 network_way(void)
 /* The system call that the current task is in, in a tracing program that runs for this task and not for a soft interrupt. */
 static __always_inline void network_call(struct record *record)
 {
+	struct task_struct *task = (void *)bpf_get_current_task();
 	record->flags = network_way();
-	if (record->flags & RECORD_IO_URING || !bpf_core_type_exists(btf_bpf_task_pt_regs))
+	if (record->flags & RECORD_IO_URING || BPF_CORE_READ(task, flags) & PF_KTHREAD)
 		return;
-	struct pt_regs *registers = (void *)bpf_task_pt_regs((void *)bpf_get_current_task_btf());
+	struct pt_regs *registers = task_registers(task);
 	u32 number = BPF_CORE_READ(registers, orig_ax);
 	s32 *native = record->flags & RECORD_COMPAT ? bpf_map_lookup_elem(&compat_numbers, &number) : (s32 *)&number;
 	if (!(record->flags & RECORD_COMPAT) && number == NR_IO_URING_ENTER)

@@ -29,7 +29,7 @@ static __always_inline void network_bytes(struct connection_record *made, const 
 	made->flags |= CONNECTION_COUNTED;
 }
 
-static __always_inline void network_ended(const struct sock *sock, const struct socket_owner *owner, u64 key, int before)
+static __always_inline void network_ended(const struct sock *sock, const struct socket_owner *owner, int before)
 {
 	struct connection_record *made = network_begin(NETWORK_CLOSE, sizeof(*made), owner);
 	if (!made)
@@ -38,7 +38,7 @@ static __always_inline void network_ended(const struct sock *sock, const struct 
 	if (before == TCP_SYN_SENT && !error)
 		error = ECANCELED; /* given up before the peer had answered */
 	made->record.result = -error;
-	made->cookie = network_cookie(key);
+	made->cookie = network_cookie(sock);
 	made->opened = owner->opened;
 	made->flags = owner->flags;
 	network_ends(&made->ends, sock, true);
@@ -76,7 +76,7 @@ int BPF_PROG(network_close, const struct sock *sock, int before, int after)
 	if (after != TCP_CLOSE)
 		return 0;
 	if (owner.process)
-		network_ended(sock, &owner, key, before);
+		network_ended(sock, &owner, before);
 	else if (!known) /* what nobody had accepted is no connection of a process */
 		lost(NETWORK_CLOSE, LOST_UNREADABLE, 0);
 	if (known)

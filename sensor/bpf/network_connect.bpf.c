@@ -26,7 +26,7 @@ static __always_inline void network_opened(const struct sock *sock)
 	if (!made)
 		return;
 	network_call(&made->record);
-	made->cookie = network_cookie(key);
+	made->cookie = network_cookie(sock);
 	made->opened = owner.opened;
 	made->flags = CONNECTION_OUTBOUND;
 	const struct tcp_sock *tcp = bpf_skc_to_tcp_sock((void *)sock);
@@ -44,7 +44,7 @@ static __always_inline void network_listens(const struct sock *sock)
 	if (!made)
 		return;
 	network_call(&made->record);
-	made->cookie = network_cookie(network_key(sock));
+	made->cookie = network_cookie(sock);
 	network_ends(&made->ends, sock, true);
 	network_send(&made->record);
 }

@@ -56,7 +56,8 @@ CALL_HANDLER(network_accept)
 	u16 family = BPF_CORE_READ(sock, __sk_common.skc_family);
 	if (!sock || (family != AF_INET && family != AF_INET6))
 		return 0;
-	u64 cookie = BPF_CORE_READ(sock, __sk_common.skc_cookie.counter), key = cookie ? cookie : (u64)sock;
+	u64 cookie = BPF_CORE_READ(sock, __sk_common.skc_cookie.counter);
+	u64 key = cookie && bpf_core_type_exists(btf_bpf_get_socket_ptr_cookie) ? cookie : (u64)sock;
 	struct socket_owner owner = {.flags = CONNECTION_INBOUND}, *known = bpf_map_lookup_elem(&socket_owners, &key);
 	network_current(&owner);
 	if (known)

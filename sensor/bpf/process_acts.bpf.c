@@ -19,7 +19,6 @@
 #define PERSONALITY_ASKS   0xffffffff
 #define LOWEST_64_BIT_SIZE 0x100000000 /* of an address space */
 #define TS_COMPAT          2
-#define STACK_BYTES        16384 /* of a task in the kernel, x86-64 */
 
 RECORD_LAYOUT(signal_record);
 RECORD_LAYOUT(prctl_record);
@@ -37,22 +36,11 @@ struct mm_struct___size {
 
 #pragma clang attribute pop
 
-/* Says by its presence whether programs may ask for the registers with which a task entered the kernel: 5.15, dd6e10fbd9fb. */
-typedef u64 (*btf_bpf_task_pt_regs)(struct task_struct *);
-
-/* Registers with which the current task entered the kernel: they lie at the top of its stack. */
-static __always_inline struct pt_regs *signal_registers(struct task_struct *task)
-{
-	if (bpf_core_type_exists(btf_bpf_task_pt_regs))
-		return (void *)bpf_task_pt_regs((void *)bpf_get_current_task_btf());
-	return BPF_CORE_READ(task, stack) + STACK_BYTES - bpf_core_type_size(struct pt_regs);
-}
-
 /* The system call that the current task is in, as 64-bit callers number it; -1 where it has no such number. */
 static __always_inline s32 signal_call(u16 *flags)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
-	struct pt_regs *registers = signal_registers(task);
+	struct pt_regs *registers = task_registers(task);
 	u32 number = BPF_CORE_READ(registers, orig_ax);
 	if (!(BPF_CORE_READ(task, thread_info.status) & TS_COMPAT))
 		return number;

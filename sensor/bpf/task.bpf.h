@@ -209,3 +209,16 @@ static __always_inline void task_namespaces(struct namespaces *to, struct task_s
 	to->user = BPF_CORE_READ(task, cred, user_ns, ns.inum);
 	task_id_in_namespace(task, &to->process);
 }
+
+#define STACK_BYTES 16384 /* of a task in the kernel, x86-64 without KASAN */
+
+/* Says by its presence whether programs may ask for the registers with which a task entered the kernel: 5.15, dd6e10fbd9fb. */
+typedef u64 (*btf_bpf_task_pt_regs)(struct task_struct *);
+
+/* Registers with which the current task entered the kernel: they lie at the top of its stack. In tracing programs, of tasks of a process alone. */
+static __always_inline struct pt_regs *task_registers(struct task_struct *task)
+{
+	if (bpf_core_type_exists(btf_bpf_task_pt_regs))
+		return (void *)bpf_task_pt_regs((void *)bpf_get_current_task_btf());
+	return BPF_CORE_READ(task, stack) + STACK_BYTES - bpf_core_type_size(struct pt_regs);
+}

@@ -13,6 +13,7 @@ from watchkeeper_sensor.kernel.filters import Filters
 from watchkeeper_sensor.kernel.tracepoints import BTF
 
 NO_RING = 77
+MESSAGES_ARE_COPIED_AT_ONCE = b"\0io_sendmsg_prep_async\0" not in BTF.read_bytes()  # 6.10; before, when one has to wait
 paths_are_known = pytest.mark.skipif(b"\0io_cmd_data\0" not in BTF.read_bytes(), reason="before 6.0 the kernel tells operations alone")
 
 
@@ -190,7 +191,8 @@ def test_a_connect_that_fails_and_a_message_to_an_address_are_told(watch, throug
         pid = through(act)
     refused, sent = watching.events("io_uring.operation", process=pid, count=2)
     assert (refused.io_uring.operation, refused.syscall.error) == ("IORING_OP_CONNECT", "ECONNREFUSED")
-    assert (sent.io_uring.operation, sent.io_uring.remote_ip, sent.io_uring.remote_port) == ("IORING_OP_SENDMSG", "127.0.0.1", port)
+    assert sent.io_uring.operation == "IORING_OP_SENDMSG"
+    assert (sent.io_uring.remote_ip, sent.io_uring.remote_port) == (("127.0.0.1", port) if MESSAGES_ARE_COPIED_AT_ONCE else (None, None))
 
 
 @paths_are_known

