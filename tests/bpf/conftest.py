@@ -1,6 +1,7 @@
 """Tests that perform an act on this kernel and read what the sensor's programs tell of it. They need root and BTF."""
 
 import os
+import struct
 import time
 from pathlib import Path
 
@@ -9,13 +10,16 @@ import pytest
 from watchkeeper_sensor.decoding import PROGRAMS
 from watchkeeper_sensor.events import EventStream
 from watchkeeper_sensor.kernel.filters import Filters
-from watchkeeper_sensor.kernel.libbpf import BpfUnavailableError
+from watchkeeper_sensor.kernel.libbpf import BpfUnavailableError, describe, possible_processors
 from watchkeeper_sensor.kernel.programs import KernelSensor, require_machine
 from watchkeeper_sensor.surroundings import Surroundings
 
 OBJECT = Path(__file__).parents[2] / "build" / "bpf" / "sensor.bpf.o"
 ALL_KINDS = frozenset(kind for program in PROGRAMS for kind in program.kinds)
 PATIENCE_SECONDS = 5.0
+MANY = 60  # tests of a session: then all programs are loaded at once, which is quicker than kind by kind
+HASHES = (1, 9)  # BPF_MAP_TYPE_HASH, _LRU_HASH: where programs keep what they saw
+MAP_WORDS = 80  # bytes of struct bpf_map_info, which begins with the type
 
 
 def pytest_collection_modifyitems(items):
@@ -27,17 +31,45 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(pytest.mark.skip(reason=str(reason)))
 
 
+class Sensor(KernelSensor):
+    """Loaded once for all tests of a process: the kernel takes a second for the programs of one kind, and five to fifty for all.
+
+    `restart` makes it what a sensor is that was just started: with filters of its own, and programs that saw nothing yet.
+    """
+
+    def restart(self, filters):
+        self.hook(())
+        for ring in self.rings.rings:
+            while ring.take(10_000):
+                pass
+        for name, fd in self.object.map_fds().items():
+            if fd >= 0 and struct.unpack_from("<I", describe(fd, b"", MAP_WORDS))[0] in HASHES:
+                learned = self.object.map(name)
+                for key in list(learned.keys()):
+                    learned.remove(key)
+        sent = self.object.map("sent")
+        for number in range(self.object.entries("sent")):
+            sent.put(struct.pack("<I", number), bytes(8 * possible_processors()))
+        self.set_filters(filters)
+
+    @property
+    def reasons(self):
+        """Blind spots of the kinds that are wanted."""
+        return [one for one in self.blind_spots if self.kinds.intersection(one.kinds)]
+
+
 class Watching:
     """The sensor, told to tell everything of some kinds; `events` waits for what an act gives."""
 
-    def __init__(self, kinds, filters=None):
-        self.sensor = KernelSensor(OBJECT, kinds, PROGRAMS)
-        self.sensor.set_filters(filters or Filters(kinds=set(kinds)))
+    def __init__(self, sensor, kinds, filters=None):
+        self.sensor = sensor
+        self.sensor.watching = self
+        self.sensor.restart(filters or Filters(kinds=set(kinds)))
         self.stream = EventStream(Surroundings())
-        self.stream.tree.seed()
         self.seen = []
 
     def drain(self):
+        assert self.sensor.watching is self, "the sensor was told to watch something else since"
         self.seen += self.stream.take(self.sensor.rings.rings)
 
     def events(self, kind, *, count=1, process=None, where=None, patience=PATIENCE_SECONDS):
@@ -51,7 +83,7 @@ class Watching:
             left = end - time.monotonic()
             if left <= 0:
                 kinds = sorted({event.kind for event in self.seen})
-                pytest.fail(f"{len(found)} of {count} {kind} came in {patience} s; seen: {kinds}; blind spots: {self.sensor.blind_spots}")
+                pytest.fail(f"{len(found)} of {count} {kind} came in {patience} s; seen: {kinds}; blind spots: {self.sensor.reasons}")
             self.sensor.rings.wait(min(left, 0.2))
 
     def nothing(self, kind, *, process=None, where=None, wait=0.3):
@@ -63,23 +95,21 @@ class Watching:
         found = [event for event in self.seen if event.kind == kind and (process is None or event.header[7] == process) and (where is None or where(event))]
         assert not found
 
-    def close(self):
-        self.sensor.close()
+
+@pytest.fixture(scope="session")
+def sensor(request):
+    """One for all tests of this process. Tests that end it, or are about starting one, make their own."""
+    many = sum("watch" in item.fixturenames for item in request.session.items) > MANY
+    loaded = Sensor(OBJECT, ALL_KINDS if many else (), PROGRAMS)
+    yield loaded
+    loaded.close()
 
 
 @pytest.fixture
-def watch():
-    """`watch("file.open", …)` starts the sensor for these kinds."""
-    started = []
-
-    def start(*kinds, filters=None):
-        watching = Watching(kinds, filters)
-        started.append(watching)
-        return watching
-
-    yield start
-    for watching in started:
-        watching.close()
+def watch(sensor):
+    """`watch("file.open", …)` makes the sensor tell these kinds; a second call in a test begins anew, and ends what the first one gave."""
+    yield lambda *kinds, filters=None: Watching(sensor, kinds, filters)
+    sensor.hook(())
 
 
 @pytest.fixture

@@ -134,6 +134,7 @@ def test_a_container_is_known_by_its_cgroup(watch, path, hierarchy):
 
 def test_a_container_that_is_gone_before_anyone_looks_is_known(watch):
     watching = watch(*LIFECYCLE)
+    watching.stream.tree.seed()
     cgroups = watching.stream.around.containers._cgroups
     walks = cgroups.walks
     with cgroup(f"docker/{ID}", "memory") as folder:
@@ -187,6 +188,7 @@ def test_a_container_that_ran_before_the_sensor_does_not_start_again(watch):
     with cgroup(f"docker/{ID}", "memory") as folder:
         old = start_in([folder], "/bin/sleep", "30")
         watching = watch(*LIFECYCLE)
+        watching.stream.tree.seed()
         pid = run_in(folder, "/bin/true")  # as an exec of the runtime
         (event,) = watching.events("process.exec", process=pid)
         assert event.container.id == ID
@@ -245,11 +247,13 @@ def test_an_older_cgroup_is_found_by_a_walk():
 NODE_IN_A_CONTAINER = """
 import os, sys
 from pathlib import Path
-from tests.bpf.conftest import Watching
+from tests.bpf.conftest import OBJECT, PROGRAMS, Sensor, Watching
 from watchkeeper_sensor.containers.cgroups import hierarchies
 container_id = sys.argv[1]
 assert {name: str(path) for name, path in hierarchies().items()} == {"memory": "/sys/fs/cgroup/memory"}, hierarchies()
-watching = Watching(("process.exec", "process.exit", "container.start"))
+sensor = Sensor(OBJECT, (), PROGRAMS)
+watching = Watching(sensor, ("process.exec", "process.exit", "container.start"))
+watching.stream.tree.seed()
 folder = Path("/sys/fs/cgroup/memory/kubelet", container_id)
 folder.mkdir(parents=True)
 child = os.fork()
@@ -263,7 +267,7 @@ if plain == 0:
     os.execv("/bin/true", ["/bin/true"])
 os.waitpid(plain, 0)
 (own,) = watching.events("process.exec", process=plain)
-watching.close()
+sensor.close()
 folder.rmdir()
 folder.parent.rmdir()
 print(event.container.id == container_id, own.container.id, watching.stream.around.containers.is_unknown(own.header[5]))

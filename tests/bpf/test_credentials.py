@@ -138,6 +138,7 @@ def test_a_process_older_than_the_sensor_tells_what_it_was_before(watch):
         call("setuid", NOBODY)
         os._exit(0)
     watching = watch("credentials.change")
+    watching.stream.tree.seed()
     os.write(writer, b"x")
     os.waitpid(pid, 0)
     (event,) = watching.events("credentials.change", process=pid)

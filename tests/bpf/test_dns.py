@@ -293,4 +293,4 @@ def test_the_programs_deny_nothing(watch, in_namespace):
     pid, status, _ = in_namespace(act)
     assert status == 0
     assert len(watching.events("dns.question", process=pid, count=200)) == 200
-    assert watching.sensor.blind_spots == []
+    assert watching.sensor.reasons == []

@@ -212,4 +212,4 @@ def test_a_runtimes_socket_is_known_by_what_its_listener_runs(watch, in_child, t
 def test_datagrams_and_listeners_need_no_system_call_hook(watch):
     watching = watch("network.send", "network.listen")
     assert not watching.sensor.is_attached("dispatch")
-    assert watching.sensor.blind_spots == []
+    assert watching.sensor.reasons == []

@@ -127,6 +127,20 @@ def test_an_act_is_a_detection_with_who_did_it(up, program):
     assert "none lost" in running.errors.read_text()
 
 
+def test_a_name_that_is_no_text_stops_nothing(up, tmp_path):
+    """Bytes that are no UTF-8, in a program's path, arguments, environment and name: told, shown, kept in the history."""
+    hostile = os.fsencode(tmp_path / "program") + b"\xff\x80\x1b[2J\n\xed\xa0\x80"
+    shutil.copy("/bin/true", hostile)
+    running = up(hostile.decode(errors="replace"), policy=HOSTILE)
+    for _ in range(3):
+        subprocess.run([hostile, b"--\xff"], env={b"LD_PRELOAD": b"\xfe"}, check=True)
+    first, *_ = [running.detection("ran") for _ in range(3)]
+    often = running.detection("often")
+    assert first["act"]["process"].endswith("program\\xff\\x80\x1b[2J\n\\xed\\xa0\\x80")
+    assert "\\xff" in often["message"]
+    running.end(signal.SIGTERM)
+
+
 def test_the_agent_keeps_only_the_capabilities_that_it_needs_and_still_takes_up_new_policies(up, program):
     running = up()
     status = dict(line.split(":\t", 1) for line in Path(f"/proc/{running.process.pid}/status").read_text().splitlines() if ":\t" in line)
