@@ -30,8 +30,9 @@ EVER = 2**62
 class Engine:
     """Events in, detections out. Reads no clock: time is what events and `advance` say."""
 
-    def __init__(self, program: Program, *, first_seen: FirstSeenMode = "live") -> None:
-        self.matcher = Matcher(program)
+    def __init__(self, program: Program, *, first_seen: FirstSeenMode = "live", late: frozenset[str] = frozenset()) -> None:
+        """`late`: fields that may not be known yet when an event comes (`Matcher.match_now`)."""
+        self.matcher = Matcher(program, late)
         self.joiner = Joiner(program, first_seen=first_seen)
         self.watermark = -EVER
         self.late = 0  # matches older than the watermark: judged alone

@@ -28,14 +28,15 @@ INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 class Match(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One satisfied unit of a stateful rule.
 
-    rule      `Rule.state_key`
-    step      number of the sequence's step, 0 elsewhere
-    about     actor, identity, target, origin: what a detection names
-    keys      values of `by` (threshold, step) or `per` (first-seen); None where absent
-    value     value of `distinct`, or values of `of`
-    suppress  values of `suppress.by`
-    words     values that the message shows, in its order (all but sequences)
-    kept      path → value, what later steps, guards and the message read (sequences)
+    rule        `Rule.state_key`
+    step        number of the sequence's step, 0 elsewhere
+    about       actor, identity, target, origin: what a detection names
+    keys        values of `by` (threshold, step) or `per` (first-seen); None where absent
+    value       value of `distinct`, or values of `of`
+    suppress    values of `suppress.by`
+    words       values that the message shows, in its order (all but sequences)
+    kept        path → value, what later steps, guards and the message read (sequences)
+    unresolved  late fields that were not known in time
     """
 
     rule: str
@@ -52,6 +53,7 @@ class Match(msgspec.Struct, frozen=True, array_like=True, gc=False):
     suppress: tuple[Scalar, ...] = ()
     words: tuple[Scalar, ...] = ()
     kept: dict[str, Scalar] = {}
+    unresolved: tuple[str, ...] = ()
 
     def order(self) -> tuple[int, int, str, str]:
         """Event time first; at the same instant earlier steps come first, then the provider's own id, so that the way

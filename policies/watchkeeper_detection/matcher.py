@@ -18,10 +18,11 @@ from watchkeeper_detection.cel.requirements import clauses
 from watchkeeper_detection.cel.tree import Field
 from watchkeeper_detection.detection import Detection, Entity, Place, detection_id
 from watchkeeper_detection.index import Index, getter
+from watchkeeper_detection.late import early_part, late_reads, reads_of
 from watchkeeper_detection.match import ABOUT, Match, Scalar, scalar, scalars
 from watchkeeper_detection.placing import Placed, Rates, Sample, build, indexable
 from watchkeeper_detection.redact import redact
-from watchkeeper_detection.unit import Unit
+from watchkeeper_detection.unit import NONE, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -179,8 +180,10 @@ def is_absent(value: object) -> bool:
 class Matcher:
     """Judges events one by one against all rules."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, late: frozenset[str] = NONE) -> None:
+        """`late`: fields that may not be known yet when an event comes (`match_now`)."""
         self.program = program
+        self._late = late
         self.lists: dict[str, Any] = {name: frozenset(values) for name, values in program.lists.items()}
         self.statistics = MatcherStatistics()
         self._codes: dict[int, RuleCode] = {}
@@ -195,11 +198,40 @@ class Matcher:
 
     def _units(self, rule: Rule) -> list[tuple[Unit, tuple[str, ...]]]:
         if rule.sequence is None:
-            return [(Unit(rule, 0, rule.when, self.lists), rule.kinds)]
-        return [(Unit(rule, number, step.when, self.lists), step.kinds) for number, step in enumerate(rule.sequence.steps)]
+            return [(self._unit(rule, 0, rule.when), rule.kinds)]
+        return [(self._unit(rule, number, step.when), step.kinds) for number, step in enumerate(rule.sequence.steps)]
+
+    def _unit(self, rule: Rule, step: int, when: Node | None) -> Unit:
+        """What events are tested against at first: where late fields are read, the part of the condition that reads none."""
+        late = reads_of(rule, step, self._late) if self._late else NONE
+        if not late:
+            return Unit(rule, step, when, self.lists)
+        early = Unit(rule, step, early_part(when, self._late), self.lists)
+        early.later = Unit(rule, step, when, self.lists, late=late)
+        return early
 
     def match(self, event: Event) -> tuple[tuple[Detection, ...], tuple[Match, ...]]:
         """Detections of plain rules, and matches of rules that keep state."""
+        held = self._held(event)
+        if self._late:
+            held = [unit for unit in (unit.later or unit for unit in held) if not unit.late or unit.holds(event)]
+        return self._judged(event, held) if held else NOTHING
+
+    def match_now(self, event: Event) -> tuple[tuple[Detection, ...], tuple[Match, ...], tuple[Unit, ...]]:
+        """What `match` gives of the rules that read no late field, and of the others those that may yet hold, for `match_late`."""
+        held = self._held(event)
+        if not held:
+            return (*NOTHING, ())
+        now = [unit for unit in held if unit.later is None]
+        later = tuple([unit.later for unit in dict.fromkeys(held) if unit.later is not None and not self._is_held_back_now(unit.later, event)])
+        return (*(self._judged(event, now) if now else NOTHING), later)
+
+    def match_late(self, event: Event, units: Iterable[Unit], unresolved: frozenset[str] = NONE) -> tuple[tuple[Detection, ...], tuple[Match, ...]]:
+        """What the units that `match_now` put off give, the event being as complete as it gets; `unresolved`: late fields that stayed unknown."""
+        return self._judged(event, [unit for unit in units if unit.holds(event)], unresolved)
+
+    def _held(self, event: Event) -> list[Unit]:
+        """The units whose condition, as far as it is tested at first, holds."""
         statistics = self.statistics
         number = statistics.events[event.kind]
         statistics.events[event.kind] = number + 1
@@ -208,7 +240,7 @@ class Matcher:
         except KeyError:
             index = self.index_of(event.kind)
         if index is None:
-            return NOTHING
+            return []
         try:
             found = index.find(event)
         except TypeError:  # a value of a type that its field can't have, a list in place of a name: every rule decides for itself
@@ -216,12 +248,12 @@ class Matcher:
         if number in SAMPLED:
             self._look_at(event)
         if not found:
-            return NOTHING
+            return []
         statistics.candidates += len(found)
         held = [unit.whole for unit in found if unit.holds(event)]
         if number < FAILURE_SAMPLE or not number & 511:
             self._count_failures(event, [unit.whole for unit in found if unit.whole not in held])
-        return self._judged(event, held) if held else NOTHING
+        return held
 
     def index_of(self, kind: str) -> Index[Unit] | None:
         """The index of a kind's rules, made when it is first asked for; None where it has none."""
@@ -257,25 +289,39 @@ class Matcher:
                 self.statistics.failures[unit.rule.name] += 1
                 self.statistics.failure_example.setdefault(unit.rule.name, f"{failure.message} ({event.stream}:{event.number})")
 
-    def _judged(self, event: Event, held: list[Unit]) -> tuple[tuple[Detection, ...], tuple[Match, ...]]:
+    def _judged(self, event: Event, held: list[Unit], unresolved: frozenset[str] = NONE) -> tuple[tuple[Detection, ...], tuple[Match, ...]]:
         detections: list[Detection] = []
         matches: list[Match] = []
         told: Told | None = None
         for unit in dict.fromkeys(held):
             rule = unit.rule
-            code = self._codes.get(id(rule))
-            if code is None:
-                code = self._codes[id(rule)] = RuleCode(rule, self.lists)
+            code = self._code_of(rule)
             if self._is_held_back(rule, code, event):
                 continue
             if told is None:
                 told = told_by(event)
             match = code.captures[unit.step].match(event, told)
+            if unresolved and unit.late & unresolved:
+                match = msgspec.structs.replace(match, unresolved=tuple(sorted(unit.late & unresolved)))
             if code.is_stateless:
                 detections.append(make_detection(rule, (match,), 1, absent=code.absent(event)))
             else:
                 matches.append(match)
         return tuple(detections), tuple(matches)
+
+    def _code_of(self, rule: Rule) -> RuleCode:
+        code = self._codes.get(id(rule))
+        if code is None:
+            code = self._codes[id(rule)] = RuleCode(rule, self.lists)
+        return code
+
+    def _is_held_back_now(self, unit: Unit, event: Event) -> bool:
+        """Whether a guard that reads no late field holds the rule back already."""
+        for guard, holds in self._code_of(unit.rule).guards:
+            if not late_reads((guard.when,), self._late) and (not guard.until_ns or event.observed_at < guard.until_ns) and holds(event):
+                self.count_held(unit.rule, guard)
+                return True
+        return False
 
     def _is_held_back(self, rule: Rule, code: RuleCode, event: Event) -> bool:
         if (rule.include or rule.exclude) and not covers(rule, event.pod.namespace or event.target.namespace):
@@ -338,6 +384,7 @@ def make_detection(rule: Rule, matches: tuple[Match, ...], count: int, *, messag
         entities=entities_of((("actor", "actor", actor), ("identity", "identity", identity), ("target", "resource", target), ("origin", "address", origin))),
         runbook=rule.runbook,
         absent=absent,
+        unresolved=tuple(sorted({path for match in matches for path in match.unresolved})),
         blind_spots=rule.blind_spots,
         revision=rule.revision,
     )

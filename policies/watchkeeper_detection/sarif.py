@@ -78,6 +78,8 @@ def _result(name: str, index: int, detection: Detection) -> dict[str, Any]:
             "origin": detection.origin,
         },
     }
+    if detection.unresolved:
+        row["properties"]["unresolved"] = list(detection.unresolved)
     if earlier:
         row["relatedLocations"] = [{"id": number, **_location(place)} for number, place in enumerate(earlier[-PLACES_SHOWN:], 1)]
     return row

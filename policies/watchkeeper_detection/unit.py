@@ -18,13 +18,16 @@ if TYPE_CHECKING:
     from watchkeeper_detection.program import Rule
 
 SCALARS = frozenset({"string", "int", "bool"})
+NONE: frozenset[str] = frozenset()
 
 
 class Unit:
     """A rule's condition, or one step of its sequence; or what is left of one (`whole`) to be tested."""
 
-    def __init__(self, rule: Rule, step: int, when: Node | None, lists: Mapping[str, Any], whole: Unit | None = None) -> None:
+    def __init__(self, rule: Rule, step: int, when: Node | None, lists: Mapping[str, Any], whole: Unit | None = None, *, late: frozenset[str] = NONE) -> None:
         self.rule = rule
+        self.late = late  # late fields that judging by it reads
+        self.later: Unit | None = None  # where this is but the part that reads no late field: the whole
         self.step = step
         self.when = when
         self.whole = whole or self
@@ -61,8 +64,8 @@ class Unit:
         decided = [part for part in parts if is_decided_by(part, known)]
         left = [part for part in parts if part not in decided]
         self._known = known
-        self._decided = Unit(self.rule, self.step, _all(decided), self._lists) if decided else None
-        self._left = Unit(self.rule, self.step, _all(left), self._lists, self) if decided else self
+        self._decided = Unit(self.rule, self.step, all_of(decided), self._lists) if decided else None
+        self._left = Unit(self.rule, self.step, all_of(left), self._lists, self) if decided else self
 
     def failure(self, event: Event) -> Failure | None:
         """The type error for which the condition did not hold, if that was the reason."""
@@ -79,7 +82,8 @@ def is_decided_by(condition: Node, paths: Collection[str]) -> bool:
     return all((not node.words and node.path in paths) or node.step if isinstance(node, Field) else not isinstance(node, Variable) for node in walk(condition))
 
 
-def _all(parts: Sequence[Node]) -> Node | None:
+def all_of(parts: Sequence[Node]) -> Node | None:
+    """The conjunction of the parts; None of none."""
     if len(parts) <= 1:
         return parts[0] if parts else None
     return And(operands=tuple(parts), type="bool", line=parts[0].line, column=parts[0].column)

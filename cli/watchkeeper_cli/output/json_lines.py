@@ -40,6 +40,7 @@ def as_object(detection: Detection) -> dict[str, Any]:
         "count": detection.count,
         "entities": detection.entities,
         "absent": detection.absent,
+        "unresolved": detection.unresolved,
         "blind_spots": detection.blind_spots,
         "revision": detection.revision,
     }
