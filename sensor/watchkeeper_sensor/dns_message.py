@@ -160,10 +160,10 @@ def _label(label: bytes) -> str:
 
 
 def _text(content: bytes) -> str:
-    """The strings of a TXT record, joined; bytes that are no UTF-8 stay tellable apart."""
+    r"""The strings of a TXT record, joined; bytes that are no UTF-8 become \xNN."""
     parts: list[bytes] = []
     at = 0
     while at < len(content):
         parts.append(content[at + 1 : at + 1 + content[at]])
         at += 1 + content[at]
-    return b"".join(parts).decode("utf-8", "surrogateescape")
+    return b"".join(parts).decode("utf-8", "backslashreplace")

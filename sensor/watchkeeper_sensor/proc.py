@@ -34,7 +34,7 @@ def processes() -> Iterator[tuple[int, int]]:
 def _stat(process_id: int) -> list[str] | None:
     """Fields of /proc/PID/stat after the name, which may hold anything."""
     try:
-        return (PROC / str(process_id) / "stat").read_text(errors="surrogateescape").rpartition(")")[2].split()
+        return (PROC / str(process_id) / "stat").read_text(errors="backslashreplace").rpartition(")")[2].split()
     except (OSError, ValueError):
         return None
 
@@ -46,8 +46,8 @@ def image_from_proc(image: Image, tree: ProcessTree) -> bool:
         return False
     folder = PROC / str(image.process_id)
     try:
-        status = dict(line.split(":", 1) for line in (folder / "status").read_text(errors="surrogateescape").splitlines() if ":" in line)
-        image.args = [redact(one.decode("utf-8", "surrogateescape")) for one in _bytes(folder / "cmdline").removesuffix(b"\0").split(b"\0")]
+        status = dict(line.split(":", 1) for line in (folder / "status").read_text(errors="backslashreplace").split("\n") if ":" in line)
+        image.args = [redact(one.decode("utf-8", "backslashreplace")) for one in _bytes(folder / "cmdline").removesuffix(b"\0").split(b"\0")]
     except OSError:
         return False
     image.args_count = len(image.args)
@@ -80,7 +80,7 @@ def _bytes(path: Path) -> bytes:
 
 def _link(path: Path) -> str | None:
     try:
-        return str(path.readlink()).removesuffix(" (deleted)")
+        return os.fsencode(path.readlink()).decode("utf-8", "backslashreplace").removesuffix(" (deleted)")
     except OSError:  # a kernel thread, or gone
         return None
 

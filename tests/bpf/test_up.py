@@ -103,7 +103,7 @@ class Up:
 def up(tmp_path, program):
     started = []
 
-    def start(*options, state=None):
+    def start(*options, state=None, program=program):
         started.append(Up(tmp_path, program, *options, state=state))
         return started[-1]
 
@@ -128,17 +128,19 @@ def test_an_act_is_a_detection_with_who_did_it(up, program):
 
 
 def test_a_name_that_is_no_text_stops_nothing(up, tmp_path):
-    """Bytes that are no UTF-8, in a program's path, arguments, environment and name: told, shown, kept in the history."""
-    hostile = os.fsencode(tmp_path / "program") + b"\xff\x80\x1b[2J\n\xed\xa0\x80"
+    """Bytes that are no UTF-8, in a program's path, name, arguments and environment: told, shown, and kept in windows and history."""
+    hostile = os.fsencode(tmp_path / "program") + b"\xff\x1b[2J\n\xed\xa0\x80"
     shutil.copy("/bin/true", hostile)
-    running = up(hostile.decode(errors="replace"), policy=HOSTILE)
+    running = up(program=rf"{tmp_path}/program\\xff\x1b[2J\n\\xed\\xa0\\x80")
     for _ in range(3):
         subprocess.run([hostile, b"--\xff"], env={b"LD_PRELOAD": b"\xfe"}, check=True)
-    first, *_ = [running.detection("ran") for _ in range(3)]
-    often = running.detection("often")
-    assert first["act"]["process"].endswith("program\\xff\\x80\x1b[2J\n\\xed\\xa0\\x80")
-    assert "\\xff" in often["message"]
-    running.end(signal.SIGTERM)
+    first = running.seen("ran", 3)[0]
+    running.seen("often")
+    assert first["act"]["process"].endswith("program\\xff\x1b[2J\n\\xed\\xa0\\x80")
+    assert first["act"]["command_line"].endswith(r" '--\xff'")
+    assert running.end(signal.SIGTERM) == 0
+    kept = subprocess.run([COMMAND, "detections", "--state", running.state, "--output", "json"], capture_output=True, check=True).stdout
+    assert first["id"] in [json.loads(line)["id"] for line in kept.splitlines()]
 
 
 def test_the_agent_keeps_only_the_capabilities_that_it_needs_and_still_takes_up_new_policies(up, program):

@@ -151,19 +151,22 @@ class Layout:
 
 
 def text(record: bytes, place: int) -> str | None:
-    """The text at a place (offset and length as one number); None where there is none. Bytes that are no UTF-8 stay tellable apart."""
+    r"""The text at a place (offset and length as one number); None where there is none.
+
+    Bytes that are no UTF-8 become \xNN: whatever is told can be written.
+    """
     length = place >> 16
     if not length:
         return None
     at = place & 0xFFFF
-    return record[at : at + length].decode("utf-8", "surrogateescape")
+    return record[at : at + length].decode("utf-8", "backslashreplace")
 
 
 def texts(record: bytes, place: int) -> list[str]:
     """Texts ended by NUL."""
     at, length = place & 0xFFFF, place >> 16
     whole = record[at : at + length]
-    return [one.decode("utf-8", "surrogateescape") for one in whole.removesuffix(b"\0").split(b"\0")] if whole else []
+    return [one.decode("utf-8", "backslashreplace") for one in whole.removesuffix(b"\0").split(b"\0")] if whole else []
 
 
 RECORD = Layout("record", "kind H, flags H, size I, id Q, time Q, cgroup Q, start Q, process I, thread I, syscall i, result i, uid I, padding I")
