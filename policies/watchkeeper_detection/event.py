@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from watchkeeper_detection.record_types import empty_root
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Hashable, Iterable, Mapping
 
 SCHEMA_VERSION = 1
 
@@ -59,6 +59,13 @@ class Event:
         self.number = number
         self.offset = offset
         self.fills = fills
+
+    @classmethod
+    def likeness(cls, _paths: Iterable[str]) -> Callable[[Any], Hashable | None] | None:
+        """A function that gives the same key for events of this class that have the same values of these fields, without decoding them; None: for that one
+        there is none. None in place of the function where these fields can't be told so.
+        """
+        return None
 
     def __init_subclass__(cls) -> None:
         """Fills of a class are found without the detour through an AttributeError."""

@@ -17,7 +17,7 @@ from watchkeeper_detection.fields import attribute_name
 
 if TYPE_CHECKING:
     import ast
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 
     from watchkeeper_detection.event import Event
 
@@ -32,6 +32,7 @@ class Candidate(Protocol):
 R = TypeVar("R", bound=Candidate)
 
 COMBINATIONS = 8192  # of probed fields' values remembered
+ALIKE = 8192  # likenesses of events remembered
 PATTERN_MEMO = 8192  # values remembered per field; user agents and addresses repeat, an attacker's do not
 SET_MEMORY_BYTES = 256 << 20  # of the set's automaton; a set that runs out answers "no", so it gets plenty
 PATTERN_VALUE_BYTES = 4096  # a longer value is matched, but not remembered
@@ -72,6 +73,9 @@ class Index(Generic[R]):
     def __init__(self, root: Branch[R], remembered: Iterable[str] | None = None) -> None:
         """`remembered`: fields with few enough values; without it those that the root probes."""
         self.root = root
+        self._met: type[Event] | None = None  # class of the events that came last
+        self._likeness: Callable[[Any], Hashable | None] | None = None  # theirs
+        self._alike: dict[Hashable, Sequence[R]] = {}
         self._memo: dict[Any, tuple[tuple[R, ...], tuple[Probe[R], ...]]] = {}
         self._remember(sorted({probe.path for probe in root.probes} if remembered is None else remembered))
 
@@ -83,6 +87,33 @@ class Index(Generic[R]):
 
     def find(self, event: Event) -> Sequence[R]:
         """Every rule that the event may meet; one placed under several alternatives may come twice."""
+        if event.__class__ is not self._met:
+            self._meet(event.__class__)
+        if self._likeness is None or (key := self._likeness(event)) is None:
+            return self._looked_up(event)
+        found = self._alike.get(key)
+        if found is None:
+            found = self._looked_up(event)
+            if len(self._alike) >= ALIKE:
+                self._alike.clear()
+            self._alike[key] = found
+        return found
+
+    def _meet(self, events: type[Event]) -> None:
+        """Events of another class than before: they may be told apart without decoding them."""
+        self._met = events
+        self._alike.clear()
+        self._likeness = events.likeness(self.paths())
+
+    def paths(self) -> set[str]:
+        """Fields that decide what is found."""
+        found, branches = set(self._paths), [self.root]
+        for branch in branches:
+            found.update(probe.path for probe in branch.probes)
+            branches += [below for probe in branch.probes for below in probe.table.branches()]
+        return found
+
+    def _looked_up(self, event: Event) -> Sequence[R]:
         if self._read is None:
             return self._probed((self.root.rules, self.root.probes), event)
         key = self._read(event)

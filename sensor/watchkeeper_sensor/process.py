@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from watchkeeper_detection.logs.kernel_event import command_line
@@ -66,6 +67,7 @@ class Image:
     """A process from one exec to the next."""
 
     __slots__ = (
+        "alike",
         "args",
         "args_count",
         "args_truncated",
@@ -79,7 +81,6 @@ class Image:
         "environment",
         "exe",
         "exe_identity",
-        "exec_view",
         "id",
         "lineage",
         "lineage_complete",
@@ -87,7 +88,6 @@ class Image:
         "name",
         "namespaces",
         "no_new_privileges",
-        "parent_start",
         "previous_exe",
         "process_id",
         "seccomp",
@@ -127,6 +127,15 @@ class Image:
         self.lineage: tuple[Ancestor, ...] = ()
         self.lineage_complete = False
         self.view_of: msgspec.Struct | None = None
+        self.alike: dict[Any, tuple[object, int]] | None = None  # class of processes → what it keeps of this one
+
+    def copied(self) -> Image:
+        """Another image that begins with what this one is."""
+        other = _new_image(Image)
+        for put, value in zip(_PUTS, _values_of(self), strict=True):
+            put(other, value)
+        other.view_of = other.alike = None
+        return other
 
     def summary(self) -> Ancestor:
         identity = self.exe_identity
@@ -138,6 +147,11 @@ class Image:
         if self.view_of is None:
             self.view_of = _view(self, host)
         return self.view_of
+
+
+_new_image = object.__new__
+_values_of = attrgetter(*Image.__slots__)
+_PUTS = [getattr(Image, name).__set__ for name in Image.__slots__]
 
 
 class Host(NamedTuple):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 import time
 from collections import OrderedDict
@@ -49,7 +48,8 @@ class ProcessTree:
 
     def _place(self, image: Image, cgroup: int) -> None:
         """A process tells its cgroup, which nothing had told before: /proc does not show it from another cgroup namespace, and the record of a move may be lost."""
-        image.cgroup, image.container_id, image.view_of = cgroup, self.containers.id_of(cgroup), None
+        image.cgroup, image.container_id = cgroup, self.containers.id_of(cgroup)
+        image.view_of = image.alike = None
         self.containers.running.joins(image.container_id, (image.process_id, image.start // TICK_NS))
         if image.start < self._since:
             self.containers.running.starts(image.container_id, cgroup)  # before us: no event
@@ -74,8 +74,7 @@ class ProcessTree:
     def forked(self, record: bytes, parent: Image) -> Any:
         """Take up a child; returns the record's fields."""
         made = records.FORK.read(record)
-        child = copy.copy(parent)
-        child.view_of = None
+        child = parent.copied()
         child.process_id, child.start = made.child, made.child_start
         child.id = process_unique_id(self.host.boot_id, made.child, made.child_start)
         child.container_process_id = made.child_in_namespace
@@ -114,8 +113,7 @@ class ProcessTree:
 
     def changed(self, before: Image, fields: Mapping[str, Any]) -> Image:
         """Take up what a process changed about itself: the image that it has from now on."""
-        image = copy.copy(before)
-        image.view_of = None
+        image = before.copied()
         for name, value in fields.items():
             setattr(image, name, value)
         self._put(image)
@@ -134,8 +132,7 @@ class ProcessTree:
         before = self._images.get((process_id, start // TICK_NS))
         if before is None or before.cgroup == cgroup:
             return None
-        image = copy.copy(before)
-        image.view_of = None
+        image = before.copied()
         image.cgroup = cgroup
         image.container_id = self.containers.id_of(cgroup, entry_process=process_id)
         self._put(image)
@@ -146,7 +143,7 @@ class ProcessTree:
         key = (process_id, start // TICK_NS)
         image = self._images.pop(key, None)
         if image is not None:
-            image.view_of = None  # made again if somebody asks
+            image.view_of = image.alike = None  # made again if somebody asks
             self._gone[key] = image  # its sockets close after its end
             if len(self._gone) > GONE:
                 self._gone.popitem(last=False)

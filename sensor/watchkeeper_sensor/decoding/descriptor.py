@@ -6,6 +6,7 @@ from typing import Any
 
 from watchkeeper_detection.record_types import record_type
 from watchkeeper_sensor.decoding.kernel_event import kind
+from watchkeeper_sensor.decoding.likeness import Bytes, at
 from watchkeeper_sensor.decoding.parts import OPEN_FILE, OTHER_PROCESS, connection_part, file_part, target_part
 from watchkeeper_sensor.kernel import records
 from watchkeeper_sensor.kernel.programs import BpfProgram
@@ -64,9 +65,17 @@ PROGRAMS = (
     BpfProgram("descriptor_splice", "call", ("descriptor.splice",), calls=("splice", "vmsplice", "sendfile")),
 )
 
+TOLD = Bytes(
+    always=(at(DESCRIPTOR, "file_identity_magic"),),
+    only={
+        "file.inode": (at(DESCRIPTOR, "file_identity_inode", "file_identity_inode"),),
+        "file.size": (at(DESCRIPTOR, "file_identity_size", "file_identity_size"),),
+    },
+)
+
 EVENTS = (
-    kind("descriptor.duplicate", {"descriptor": _descriptor, "connection": _connection, "file": _file}),
-    kind("descriptor.receive", {"descriptor": _descriptor, "connection": _connection, "file": _file}),
+    kind("descriptor.duplicate", {"descriptor": _descriptor, "connection": _connection, "file": _file}, TOLD),
+    kind("descriptor.receive", {"descriptor": _descriptor, "connection": _connection, "file": _file}, TOLD),
     kind("descriptor.take", {"descriptor": _descriptor, "connection": _connection, "file": _file, "target_process": _target}),
-    kind("descriptor.splice", {"descriptor": _descriptor, "file": _file}),
+    kind("descriptor.splice", {"descriptor": _descriptor, "file": _file}, TOLD),
 )

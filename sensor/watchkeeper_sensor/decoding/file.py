@@ -11,6 +11,7 @@ from typing import Any
 from watchkeeper_detection.logs.kernel_event import base_name, directory
 from watchkeeper_detection.record_types import record_type
 from watchkeeper_sensor.decoding.kernel_event import kind
+from watchkeeper_sensor.decoding.likeness import Bytes, at
 from watchkeeper_sensor.decoding.parts import file_part
 from watchkeeper_sensor.decoding.paths import normalised
 from watchkeeper_sensor.kernel import records
@@ -279,4 +280,13 @@ _FORMS = {
     "setflags": _setflags,
 }
 
-EVENTS = tuple(kind(f"file.{name}", {"file": form}) for name, form in _FORMS.items())
+TOLD = Bytes(
+    always=(at(FILE, "file_identity_magic"),),
+    only={"file.inode": (at(FILE, "file_identity_inode", "file_identity_inode"),), "file.size": (at(FILE, "file_identity_size", "file_identity_size"),)},
+    by_call=frozenset({"file.truncated"}),
+    never=frozenset({"file.is_host_disk", "file.new_modified_at"}),
+    place=at(FILE, "file_identity_flags")[0],
+)
+"""All records of files begin alike."""
+
+EVENTS = tuple(kind(f"file.{name}", {"file": form}, TOLD) for name, form in _FORMS.items())

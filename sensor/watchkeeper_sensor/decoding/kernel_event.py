@@ -10,13 +10,15 @@ from watchkeeper_detection.event import Event
 from watchkeeper_detection.logs import kernel_event
 from watchkeeper_detection.logs.kernel_event import is_drift
 from watchkeeper_detection.record_types import record_type
+from watchkeeper_sensor.decoding.likeness import likeness_of
 from watchkeeper_sensor.kernel import records
 from watchkeeper_sensor.kernel.syscalls import SYSCALL_NAMES
 from watchkeeper_sensor.names import error_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Hashable, Iterable, Mapping
 
+    from watchkeeper_sensor.decoding.likeness import Bytes
     from watchkeeper_sensor.process import Image
     from watchkeeper_sensor.surroundings import Surroundings
 
@@ -85,11 +87,16 @@ class KernelEvent(Event):
     image: Image
     before: Image  # of an exec, and of what else changes the image: the process until then
     around: Surroundings
+    told: Bytes | None = None  # what of the record its fields are made of, where that is said
+
+    @classmethod
+    def likeness(cls, paths: Iterable[str]) -> Callable[[Any], Hashable | None] | None:
+        return None if cls.told is None else likeness_of(cls.told, paths)
 
     new = staticmethod(object.__new__)
 
 
-def kind(name: str, fills: Mapping[str, Callable[[Any], Any]]) -> type[KernelEvent]:
+def kind(name: str, fills: Mapping[str, Callable[[Any], Any]], told: Bytes | None = None) -> type[KernelEvent]:
     """Class of the events of one kind, with the lazy objects that only this kind has."""
     words = "".join(word.capitalize() for word in name.replace(".", "_").split("_"))
-    return type(f"{words}Event", (KernelEvent,), {"kind": name, "fills": {**COMMON, **fills}})
+    return type(f"{words}Event", (KernelEvent,), {"kind": name, "fills": {**COMMON, **fills}, "told": told})

@@ -6,6 +6,7 @@ from typing import Any
 
 from watchkeeper_detection.record_types import record_type
 from watchkeeper_sensor.decoding.kernel_event import kind
+from watchkeeper_sensor.decoding.likeness import Bytes, at
 from watchkeeper_sensor.decoding.parts import file_part
 from watchkeeper_sensor.kernel import records
 from watchkeeper_sensor.kernel.programs import BpfProgram
@@ -61,8 +62,18 @@ PROGRAMS = (
     BpfProgram("memfd_create", "call", ("memfd.create",), calls=("memfd_create",)),
 )
 
+TOLD = Bytes(
+    always=(at(MEMORY, "flags", "area"), at(MEMORY, "file_magic")),
+    only={
+        "memory.address": (at(MEMORY, "address", "address"),),
+        "memory.size": (at(MEMORY, "size", "size"),),
+        "file.inode": (at(MEMORY, "file_inode", "file_inode"),),
+        "file.size": (at(MEMORY, "file_size", "file_size"),),
+    },
+)
+
 EVENTS = (
-    kind("memory.map", {"memory": _memory, "file": _mapped_file}),
-    kind("memory.protect", {"memory": _memory}),
+    kind("memory.map", {"memory": _memory, "file": _mapped_file}, TOLD),
+    kind("memory.protect", {"memory": _memory}, TOLD),
     kind("memfd.create", {"memfd": _memfd}),
 )

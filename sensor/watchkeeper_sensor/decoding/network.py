@@ -7,6 +7,7 @@ import socket
 from typing import Any
 
 from watchkeeper_sensor.decoding.kernel_event import kind
+from watchkeeper_sensor.decoding.likeness import Bytes, at
 from watchkeeper_sensor.decoding.parts import connection_part
 from watchkeeper_sensor.kernel import records
 from watchkeeper_sensor.kernel.programs import BpfProgram
@@ -109,11 +110,29 @@ PROGRAMS = (
     BpfProgram("network_socket", "call", ("network.socket",), calls=("socket",)),
 )
 
+_LOCAL, _REMOTE = at(CONNECTION, "ends_local", "ends_local"), at(CONNECTION, "ends_remote", "ends_remote")
+_LOCAL_PORT, _REMOTE_PORT = at(CONNECTION, "ends_local_port", "ends_local_port"), at(CONNECTION, "ends_remote_port", "ends_remote_port")
+
+TOLD = Bytes(
+    always=(at(CONNECTION, "ends_family", "ends_protocol"), at(CONNECTION, "flags")),
+    only={
+        "connection.family": (_LOCAL, _REMOTE),
+        "connection.local_ip": (_LOCAL, _LOCAL_PORT),
+        "connection.local_port": (_LOCAL, _LOCAL_PORT),
+        "connection.remote_ip": (_REMOTE, _REMOTE_PORT),
+        "connection.remote_port": (_REMOTE_PORT,),
+        "connection.cookie": (at(CONNECTION, "cookie", "cookie"),),
+        "connection.bytes_sent": (at(CONNECTION, "bytes_sent", "bytes_sent"),),
+        "connection.bytes_received": (at(CONNECTION, "bytes_received", "bytes_received"),),
+    },
+    never=frozenset({"connection.duration"}),
+)
+
 EVENTS = (
-    kind("network.connect", {"connection": _opening}),
-    kind("network.accept", {"connection": _connection}),
-    kind("network.listen", {"connection": _connection}),
-    kind("network.close", {"connection": _ending}),
-    kind("network.send", {"connection": _opening}),
-    kind("network.socket", {"connection": _socket}),
+    kind("network.connect", {"connection": _opening}, TOLD),
+    kind("network.accept", {"connection": _connection}, TOLD),
+    kind("network.listen", {"connection": _connection}, TOLD),
+    kind("network.close", {"connection": _ending}, TOLD),
+    kind("network.send", {"connection": _opening}, TOLD),
+    kind("network.socket", {"connection": _socket}, TOLD),
 )
