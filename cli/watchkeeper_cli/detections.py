@@ -27,8 +27,8 @@ def detections(
     \b
     Exit status: 0, 2 wrong usage, 3 there is no history that can be read.
     """
+    from watchkeeper_cli.delivering import HISTORY
     from watchkeeper_cli.ending import UNREADABLE, CommandError
-    from watchkeeper_cli.live import HISTORY
     from watchkeeper_cli.output.writers import writer_for
     from watchkeeper_cli.times import moment_ns
     from watchkeeper_operator.store.detections import DetectionStore, StoreError

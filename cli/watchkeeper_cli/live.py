@@ -9,11 +9,13 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from watchkeeper_cli.delivering import Outbox
 from watchkeeper_cli.ending import FAILED, SUCCEEDED, USAGE, CommandError
 from watchkeeper_cli.output.live import view_for
+from watchkeeper_cli.output.text import clock, shown
 from watchkeeper_cli.policy_set import program_of
 from watchkeeper_cli.sensing import started
-from watchkeeper_operator.store.detections import DetectionStore, StoreError
+from watchkeeper_sensor.keeping import FolderInUseError, own_folder
 from watchkeeper_sensor.kernel.privileges import give_up
 
 if TYPE_CHECKING:
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
     from watchkeeper_sensor.metrics import MetricsServer
 
 WAIT_SECONDS = 0.1
-HISTORY = "detections.db"
-TRIM_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +55,9 @@ class Live:
         self._is_to_reload = False
 
     def run(self) -> int:
-        webhook = self._webhook()
-        store = self._store()
-        agent = self._agent()
+        state = self._state()
+        outbox = Outbox(state, self._webhook(), self._request.severity)
+        agent = self._agent(state)
         gc.collect()
         gc.freeze()  # policies and programs live as long as the run: collections need not look at them
         metrics = self._metrics(agent)
@@ -69,15 +69,13 @@ class Live:
         before.append((signal.SIGHUP, signal.signal(signal.SIGHUP, self._ask_to_reload)))
         try:
             with view:
-                self._watch(agent, store, webhook, metrics, view, demo)
+                self._watch(agent, outbox, metrics, view, demo)
         finally:
             for number, handler in before:
                 signal.signal(number, handler)
             agent.close()
-            if store:
-                store.close()
-            if webhook:
-                webhook.close()
+            for text in outbox.close():
+                print(f"watchkeeper: {shown(text)}", file=sys.stderr)
             if metrics:
                 metrics.close()
         if demo is None:
@@ -85,8 +83,8 @@ class Live:
         demo.report()
         return SUCCEEDED if demo.all_seen else FAILED
 
-    def _watch(self, agent: Agent, store: DetectionStore | None, webhook: Webhook | None, metrics: MetricsServer | None, view: View, demo: Demo | None) -> None:
-        trimmed_at = time.monotonic()
+    def _watch(self, agent: Agent, outbox: Outbox, metrics: MetricsServer | None, view: View, demo: Demo | None) -> None:
+        outbox.start()
         if demo is not None:
             demo.start()
         while not self._is_over and not (demo is not None and demo.is_over):
@@ -94,37 +92,48 @@ class Live:
             for event in agent.events(WAIT_SECONDS):
                 found += agent.judge(event)
             found += agent.advance()
-            if found:
-                self._tell(found, store, webhook, view, demo)
+            self._tell(agent, found, outbox, view, demo)
             view.tick()
             if metrics:
                 metrics.round_at = time.monotonic()
-            if agent.keeping_failed:
-                view.warn(agent.keeping_failed)
             if self._is_to_reload:
                 self._reload(agent, view)
-            if store and time.monotonic() - trimmed_at > TRIM_SECONDS:
-                trimmed_at = time.monotonic()
-                store.trim()
 
-    def _tell(self, found: list[Detection], store: DetectionStore | None, webhook: Webhook | None, view: View, demo: Demo | None) -> None:
-        if store:
-            try:
-                store.add(found)
-            except StoreError as error:
-                view.warn(f"history is not kept: {error}")
+    def _tell(self, agent: Agent, found: list[Detection], outbox: Outbox, view: View, demo: Demo | None) -> None:
+        """What was found is on the disk before it is shown: what was seen once is not gone after a kill."""
+        blind = agent.lookout.blind()
+        if found or blind:
+            outbox.keep(found, blind)
         for detection in found:
             if demo is not None:
                 demo.take(detection)
             if detection.severity <= self._request.severity:
                 view.add(detection)
-                if webhook:
-                    webhook.post(detection)
+        self._say([*agent.news, *outbox.tick()], view)
+        agent.news.clear()
 
-    def _agent(self) -> Agent:
+    @staticmethod
+    def _say(news: list[str], view: View) -> None:
+        """With the time, so that what happens again is said again."""
+        for text in news:
+            view.warn(f"{clock(time.time_ns())[11:]} {text}")
+
+    def _agent(self, state: Path | None) -> Agent:
         """The agent; the program of all rules, of which it keeps the kernel's, goes when this returns."""
         program = program_of(self._request.policies, with_library=self._request.with_library, apart=True)
-        return started(program, state=None if self._request.demo else self._request.state)
+        return started(program, state=state)
+
+    def _state(self) -> Path | None:
+        """The state's folder, for this process alone; the demo keeps nothing. Watching goes on where it can't be used."""
+        if self._request.demo:
+            return None
+        try:
+            self._owned = own_folder(self._request.state)
+        except FolderInUseError as error:
+            raise CommandError(f"{error}; --state names another folder", USAGE) from None
+        except OSError as error:
+            print(f"watchkeeper: nothing can be kept in {self._request.state}: {error.strerror}", file=sys.stderr)
+        return self._request.state
 
     def _metrics(self, agent: Agent) -> MetricsServer | None:
         if self._request.metrics is None:
@@ -143,15 +152,6 @@ class Live:
         from watchkeeper_cli.notifying import Webhook
 
         return Webhook.from_environment(self._request.notify)
-
-    def _store(self) -> DetectionStore | None:
-        if self._request.demo:
-            return None
-        try:
-            return DetectionStore(self._request.state / HISTORY)
-        except StoreError as error:
-            print(f"watchkeeper: history is not kept: {error}", file=sys.stderr)
-            return None
 
     def _demo(self, agent: Agent) -> Demo | None:
         if not self._request.demo:

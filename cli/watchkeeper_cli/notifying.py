@@ -1,52 +1,59 @@
-"""Detections to a webhook: JSON, signed, from a thread of its own, so that a slow receiver never holds up the sensor.
+"""Detections to a webhook: JSON, signed, one by one and in order, until the receiver says that it has them.
 
 Headers: `X-Watchkeeper-Timestamp` (seconds since the epoch) and `X-Watchkeeper-Signature: sha256=HEX`, the HMAC-SHA-256 of timestamp, a dot and the
-body. A receiver compares in constant time and refuses old timestamps.
+body. A receiver compares in constant time and refuses old timestamps. One detection may come more than once: `id` tells.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import http.client
 import os
-import queue
-import sys
-import threading
 import time
 import urllib.error
 import urllib.request
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
 from watchkeeper_cli.ending import USAGE, CommandError
 from watchkeeper_cli.output.json_lines import as_object
+from watchkeeper_detection.logs.provider import time_text
+from watchkeeper_detection.wire import WireError, decode_detection
+from watchkeeper_sensor.spool.delivery import NotTakenError
+from watchkeeper_sensor.spool.losses import loss_of
 
 if TYPE_CHECKING:
-    from watchkeeper_detection.detection import Detection
+    from collections.abc import Sequence
+
+    from watchkeeper_sensor.spool.segments import Entry
 
 SECRET = "WATCHKEEPER_WEBHOOK_SECRET"  # noqa: S105 (the variable's name)
-WAITING = 1000  # detections; what comes while so many wait is counted and not posted
-TRIES = 4
 TIMEOUT_SECONDS = 10
-FIRST_PAUSE_SECONDS = 1.0
-CLOSING_SECONDS = 5.0
+PASSING = frozenset({408, 425, 429})  # of 4xx: come again later
+LONGEST_PAUSE_SECONDS = 3600.0  # that a receiver may ask for
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirected POST would become a GET without its body, and count as taken."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
 
 
 class Webhook:
-    """Posts detections one by one, in order."""
+    """A receiver of detections."""
+
+    name = "webhook"
+    kinds = frozenset({"detection"})  # and what of them the spool lost, which is always told
 
     def __init__(self, url: str, secret: bytes) -> None:
         if not url.startswith(("https://", "http://")):
             raise CommandError("--notify takes an http or https URL", USAGE)
         self._url = url
         self._secret = secret
-        self._waiting: queue.Queue[bytes | None] = queue.Queue(WAITING)
-        self._closing = threading.Event()
-        self.dropped = 0
-        self.failed = 0
-        self._thread = threading.Thread(target=self._work, name="webhook", daemon=True)
-        self._thread.start()
+        self._opener = urllib.request.build_opener(_NoRedirect)
 
     @classmethod
     def from_environment(cls, url: str) -> Self:
@@ -55,27 +62,22 @@ class Webhook:
             raise CommandError(f"--notify signs what it posts: set {SECRET} to a secret that the receiver knows", USAGE)
         return cls(url, secret.encode())
 
-    def post(self, detection: Detection) -> None:
+    def take(self, entries: Sequence[Entry]) -> int:
+        self._post(_body(entries[0]))
+        return 1
+
+    def _post(self, body: bytes) -> None:
         try:
-            self._waiting.put_nowait(msgspec.json.encode(as_object(detection)))
-        except queue.Full:
-            self.dropped += 1
-
-    def _work(self) -> None:
-        while (body := self._waiting.get()) is not None:
-            self._deliver(body)
-
-    def _deliver(self, body: bytes) -> None:
-        pause = FIRST_PAUSE_SECONDS
-        for _ in range(TRIES):
-            try:
-                with urllib.request.urlopen(self._request(body), timeout=TIMEOUT_SECONDS):  # noqa: S310 (the scheme was checked)
-                    return
-            except (urllib.error.URLError, OSError, ValueError):
-                if self._closing.wait(pause):
-                    break
-                pause *= 2
-        self.failed += 1
+            with self._opener.open(self._request(body), timeout=TIMEOUT_SECONDS):
+                return
+        except urllib.error.HTTPError as answer:
+            answer.close()
+            is_refusal = answer.code < 500 and answer.code not in PASSING
+            raise NotTakenError(f"it answers HTTP {answer.code}", is_refusal=is_refusal, pause_seconds=_retry_after(answer)) from None
+        except urllib.error.URLError as error:
+            raise NotTakenError(str(error.reason)) from None
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise NotTakenError(str(error) or type(error).__name__) from None
 
     def _request(self, body: bytes) -> urllib.request.Request:
         moment = str(int(time.time()))
@@ -84,12 +86,22 @@ class Webhook:
         return urllib.request.Request(self._url, body, headers)  # noqa: S310 (the scheme was checked)
 
     def close(self) -> None:
-        """Post what waits, for a short while; say what was not posted."""
-        try:
-            self._waiting.put(None, timeout=CLOSING_SECONDS)
-        except queue.Full:
-            self.dropped += self._waiting.qsize()
-        self._thread.join(CLOSING_SECONDS)
-        self._closing.set()
-        if self.dropped or self.failed:
-            print(f"watchkeeper: {self.dropped + self.failed} detections were not posted to the webhook", file=sys.stderr)
+        self._opener.close()
+
+
+def _body(entry: Entry) -> bytes:
+    """What is posted for an entry: a detection, or what of them was lost on the way."""
+    loss = loss_of(entry.payload) if entry.kind == "loss" else None
+    if loss is not None:
+        stated = {"kind": "sensor.lost", "cause": loss.cause, "lost": loss.counts, "since": time_text(loss.since), "until": time_text(loss.until)}
+        return msgspec.json.encode(stated)
+    try:
+        return msgspec.json.encode(as_object(decode_detection(entry.payload)))
+    except WireError as error:
+        raise NotTakenError(f"the entry can't be read: {error}", is_refusal=True) from None
+
+
+def _retry_after(answer: urllib.error.HTTPError) -> float:
+    """Seconds that the receiver asks to wait; a date is not read."""
+    asked = answer.headers.get("Retry-After", "")
+    return min(float(asked), LONGEST_PAUSE_SECONDS) if asked.isascii() and asked.isdecimal() else 0.0

@@ -13,7 +13,6 @@ import msgspec
 
 from watchkeeper_detection.detection import Act
 from watchkeeper_detection.engine import Engine
-from watchkeeper_detection.logs.provider import time_text
 from watchkeeper_sensor.decoding import PROGRAMS
 from watchkeeper_sensor.events import EventStream
 from watchkeeper_sensor.hashing import Hashes
@@ -98,8 +97,10 @@ class Agent:
         self._acts: OrderedDict[str, Act] = OrderedDict()
         self.lookout = Lookout(self.kernel, self.around, self.health.lost)
         self._keeper = Keeper(state) if state else None
-        self._kept_at = time.monotonic()
+        self._kept_at = -KEEP_SECONDS  # at once: a kill in the first seconds is told too
         self.keeping_failed = ""  # why the state was not kept, the last time that it should have been
+        self.news: list[str] = []  # about what is kept, for people; whoever shows it takes it out
+        self._replayed: list[Detection] = []  # of windows that a kill cut short
         self._pending: list[Event] = self._opening()
 
     def _enforce(self, enforcement: Enforcement) -> None:
@@ -131,26 +132,36 @@ class Agent:
 
     def _opening(self) -> list[Event]:
         """Take up what was kept, and say since when nobody watched."""
-        kept = self._keeper.load() if self._keeper else None
-        if kept is None:
+        if self._keeper is None:
             return [self.lookout.event("sensor.started")]
+        kept, since, cause = None, None, "killed"
         try:
-            self.engine.restore(kept.engine)
-        except ValueError:  # of a version that kept other things: windows begin anew
+            kept = self._keeper.load()
+            if kept is not None:
+                since, cause = kept.moment, "stopped" if kept.stopped else "killed"
+                self.engine.restore(kept.engine)
+        except KeepingError as error:
+            since = error.since
+            self.news.append(str(error))
+        except ValueError as error:  # of a version that kept other things
+            self.news.append(f"windows begin anew: {error}")
             self.engine = Engine(self.program)
-        cause = "stopped" if kept.stopped else "killed"
-        blind = {"since": time_text(kept.moment), "until": time_text(time.time_ns()), "cause": cause}
-        return [self.lookout.event("sensor.stopped", **blind), self.lookout.event("sensor.started", **blind)]
+        for match in self._keeper.journaled(kept.journal if kept else 0):
+            self._replayed += self.engine.wait(match)
+        return [*self.lookout.was_away(since, cause)] if since is not None else [self.lookout.event("sensor.started")]
 
     def _keep(self, *, stopped: bool = False) -> None:
         if self._keeper is None:
             return
         self._kept_at = time.monotonic()
+        failed_before = self.keeping_failed
         try:
             self._keeper.save(self.around.host.boot_id, time.time_ns(), self.engine.snapshot(), stopped=stopped)
-            self.keeping_failed = ""
+            self.keeping_failed = self._keeper.failed
         except KeepingError as error:
             self.keeping_failed = str(error)
+        if bool(self.keeping_failed) != bool(failed_before):
+            self.news.append(self.keeping_failed or "the agent's state is kept again")
 
     def events(self, seconds: float) -> Iterator[Event]:
         """Events of what happened until now; waits up to `seconds` for some."""
@@ -181,12 +192,17 @@ class Agent:
                 self._acts.popitem(last=False)
             for match in matches:
                 found += self._with_acts(self.engine.wait(match))
+            if self._keeper is not None:
+                self._keeper.note(matches)
         return [self._counted(detection) for detection in found]
 
     def advance(self) -> list[Detection]:
         """Detections of thresholds and sequences: the rings were emptied, so nothing older than a moment ago is still to come."""
+        if self._keeper is not None:
+            self._keeper.flush()
+        replayed, self._replayed = self._replayed, []
         complete = self.stream.complete_until + self.around.boot_time_ns - LATENESS_NS
-        return [self._counted(detection) for detection in self._with_acts(self.engine.advance(complete))]
+        return [self._counted(detection) for detection in self._with_acts([*replayed, *self.engine.advance(complete)])]
 
     def _with_acts(self, detections: list[Detection]) -> list[Detection]:
         return [msgspec.structs.replace(detection, act=self._acts.get(detection.event_ids[-1])) for detection in detections]
@@ -224,6 +240,8 @@ class Agent:
 
     def close(self) -> None:
         self._keep(stopped=True)
+        if self._keeper is not None:
+            self._keeper.close()
         if self.around.hashes is not None:
             self.around.hashes.close()
         self.kernel.close()

@@ -5,15 +5,16 @@ BPF programs appeared that nobody was seen to load.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from watchkeeper_detection.logs.provider import time_text
+from watchkeeper_detection.wire import Blind
 from watchkeeper_sensor.decoding.sensor import SensorEvent, lost
 from watchkeeper_sensor.inventory import DiscoveredEvent, Inventory
 from watchkeeper_sensor.tampering import Belongings
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import Iterator
 
     from watchkeeper_detection.event import Event
@@ -39,18 +40,32 @@ class Lookout:
         self._lost_since = time.time_ns()
         self._whole_at = time.monotonic()
         self._number = 0
+        self._blind: list[Blind] = []
         self._belongings = Belongings(kernel)
         self._inventory = Inventory()
         self.claim()
         self._inventory.look(self._belongings.program_ids)  # what was there before us
 
     def claim(self) -> None:
-        """The hooks were changed by ourselves."""
+        """The hooks were changed by ourselves, which takes its time."""
+        self._looked_at = time.monotonic()
         self._belongings.claim()
 
     def event(self, kind: str, **fields: object) -> SensorEvent:
         self._number += 1
         return SensorEvent(kind, self._number, time.time_ns(), self._around, **fields)
+
+    def blind(self) -> list[Blind]:
+        """Intervals since the last call in which something was not seen."""
+        found, self._blind = self._blind, []
+        return found
+
+    def was_away(self, since: int, cause: str) -> tuple[SensorEvent, SensorEvent]:
+        """Nobody watched from a moment (nanoseconds since the epoch) until now."""
+        until = time.time_ns()
+        self._blind.append(Blind(cause=cause, since=since, until=until))
+        fields = {"since": time_text(since), "until": time_text(until), "cause": cause}
+        return self.event("sensor.stopped", **fields), self.event("sensor.started", **fields)
 
     def saw_program(self, program_id: int) -> None:
         """A `bpf.load` event told of this program."""
@@ -72,20 +87,25 @@ class Lookout:
     def _time(self, silent: float) -> Iterator[Event]:
         moved, now = self._around.tick(), time.time_ns()
         if silent > FROZEN_SECONDS:
-            yield self.event("sensor.tampered", act="freeze", since=time_text(now - int(silent * 1e9)), until=time_text(now))
+            since = now - int(silent * 1e9)
+            self._blind.append(Blind(cause="frozen", since=since, until=now))
+            yield self.event("sensor.tampered", act="freeze", since=time_text(since), until=time_text(now))
         if abs(moved) > CLOCK_STEP_NS:
             yield self.event("sensor.tampered", act="clock_step")
 
     def _losses(self) -> Iterator[Event]:
         since, self._lost_since = self._lost_since, time.time_ns()
+        causes: dict[str, Counter[str]] = {}
         for key, count in self._kernel.losses().items():
             kind, cause, cgroup = key
             more = count - self._lost_before.get(key, 0)
             self._lost_before[key] = count
             if more > 0:
                 self._lost_by_kind[kind] += more
+                causes.setdefault(cause, Counter())[kind] += more
                 self._number += 1
                 yield lost(self._number, self._around, kind, cause, cgroup, more, since, self._lost_since)
+        self._blind += [Blind(cause=cause, since=since, until=self._lost_since, records=dict(records)) for cause, records in causes.items()]
 
     def _whole(self) -> Iterator[Event]:
         for found in self._belongings.missing():

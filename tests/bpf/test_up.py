@@ -247,7 +247,7 @@ def test_a_full_disk_is_said_and_detections_are_shown_all_the_same(up, program, 
         running = up(state=full)
         subprocess.run([program], check=True)
         running.seen("ran")
-        running.wait_for(lambda: "history is not kept" in running.errors.read_text())
+        running.wait_for(lambda: "can't be kept on disk for the history" in running.errors.read_text())
         running.end()
     finally:
         subprocess.run(["umount", "-l", full], check=True)

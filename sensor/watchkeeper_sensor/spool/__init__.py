@@ -17,36 +17,32 @@ from typing import TYPE_CHECKING, Literal, Self
 
 import msgspec
 
+from watchkeeper_sensor.spool.losses import LOSS, Cause, Loss, gaps, loss_of, stated_in, without
 from watchkeeper_sensor.spool.segments import KINDS, NUMBERS, PAYLOAD_BYTES, SUFFIX, Entry, Segment
 from watchkeeper_sensor.spool.state import Owed, StateFile
+from watchkeeper_sensor.spool.syncing import Syncing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 Kind = Literal["detection", "match", "loss"]
-Cause = Literal["spool_full", "disk", "too_long", "damaged"]
-Interval = tuple[int, int]  # first and last number
 
 LIMIT_BYTES = 256 << 20
 SEGMENTS = 16  # that a full spool consists of at least: dropping one loses this part of it
 GAPS = 16  # stated one by one after damage; the rest together
-LOSS = NUMBERS["loss"]
-
-
-class Loss(msgspec.Struct, frozen=True):
-    """Payload of an entry of kind `loss` that the spool itself wrote, as JSON."""
-
-    cause: Cause
-    counts: dict[str, int]  # kind → entries lost; `damaged` where the kind can't be read any more
-    since: int  # nanoseconds since the epoch
-    until: int
-    first: int = 0  # numbers of the entries, where they had any
-    last: int = 0
 
 
 class SpoolInUseError(RuntimeError):
     """Another process has this folder."""
+
+
+class NotKeptError(Exception):
+    """The spool could not take an entry; nothing was counted yet."""
+
+    def __init__(self, cause: Cause, reason: str) -> None:
+        super().__init__(reason)
+        self.cause = cause
 
 
 class Spool:
@@ -73,7 +69,8 @@ class Spool:
         self._state = self._file.read()
         self._segments: list[Segment] = []
         self._active: Segment | None = None
-        self._synced_at, self._is_synced = clock(), True
+        self._synced_at = clock()
+        self._changes = self._synced_changes = 0  # counted, to know whether something is not on the disk itself yet
         self._recover()
 
     @property
@@ -96,19 +93,30 @@ class Spool:
 
     def append(self, kind: Kind, payload: bytes) -> int | None:
         """Number of the entry; None when it could not be kept, which is counted and will be stated."""
-        if len(payload) > min(PAYLOAD_BYTES, self._segment_bytes):
-            self._owe("too_long", Counter({kind: 1}))
+        try:
+            return self.put(kind, payload)
+        except NotKeptError as refusal:
+            self.lose(refusal.cause, kind)
             return None
+
+    def put(self, kind: Kind, payload: bytes) -> int:
+        """Number of the entry. Raises NotKeptError; who can't bring the entry to the receiver in another way calls `lose`."""
+        most = min(PAYLOAD_BYTES, self._segment_bytes)
+        if len(payload) > most:
+            raise NotKeptError("too_long", f"{len(payload)} bytes, {most} at most")
         self._state_losses()
         self._make_room(len(payload))
         try:
             number = self._append(NUMBERS[kind], payload)
-        except OSError:
-            self._owe("disk", Counter({kind: 1}))
-            return None
+        except OSError as error:
+            raise NotKeptError("disk", error.strerror or str(error)) from None
         if self.sync_seconds == 0:
             self.sync()
         return number
+
+    def lose(self, cause: Cause, kind: Kind, count: int = 1) -> None:
+        """Entries were lost before the spool had them: count them, and state it as soon as there is room."""
+        self._owe(cause, Counter({kind: count}))
 
     def read(self, most: int = 1000, *, after: int | None = None) -> list[Entry]:
         """Oldest entries above `after` (above what is acknowledged, when not given). Raises OSError."""
@@ -130,29 +138,41 @@ class Spool:
             return
         self._state.acknowledged = number
         self._file.write(self._state)
-        self._is_synced = False
+        self._changes += 1
         while self._segments and self._segments[0].last <= number:
             self._remove(self._segments[0])
 
     def tick(self) -> None:
         """Called now and then: syncs when it is time, and states what is owed when there is room again."""
+        syncing = self.syncing()
+        if syncing is not None:
+            self.synced(syncing, syncing.run())
+
+    def syncing(self) -> Syncing | None:
+        """What is to be brought to the disk itself now, when it is time: `run` it without holding up those who append, then call `synced`."""
         self._state_losses()
-        if not self._is_synced and self._clock() - self._synced_at >= self.sync_seconds * 1e9:
-            self.sync()
+        if self._changes == self._synced_changes or abs(self._clock() - self._synced_at) < self.sync_seconds * 1e9:
+            return None
+        return self._syncing()
+
+    def synced(self, syncing: Syncing, reason: str) -> None:
+        """`reason` is what `run` returned."""
+        if reason:
+            self.sync_failed += 1
+            return
+        self._state.synced = max(self._state.synced, syncing.last)
+        self._file.write(self._state)
+        self._synced_changes = syncing.changes
 
     def sync(self) -> None:
         """Bring everything to the disk itself; a disk that refuses is counted."""
+        syncing = self._syncing()
+        self.synced(syncing, syncing.run())
+
+    def _syncing(self) -> Syncing:
         self._synced_at = self._clock()
-        try:
-            if self._active is not None:
-                self._active.sync()
-            self._state.synced = self.last
-            self._file.write(self._state)
-            self._file.sync()
-            os.fsync(self._lock)
-            self._is_synced = True
-        except OSError:
-            self.sync_failed += 1
+        files = [self._active.descriptor if self._active else None, self._file.descriptor]
+        return Syncing(self.last, self._changes, [os.dup(number) for number in files if number is not None], os.dup(self._lock))
 
     def close(self) -> None:
         self.sync()
@@ -178,7 +198,7 @@ class Spool:
             self._segments.append(made)
             self._active = made
         self._active.append(kind, payload)
-        self._is_synced = False
+        self._changes += 1
         return self._active.last
 
     def _waiting(self, segment: Segment) -> bytearray:
@@ -205,7 +225,7 @@ class Spool:
         waiting = self._waiting(segment).count(LOSS)
         try:
             for entry in segment.entries(self.acknowledged, len(segment.kinds)) if waiting else ():
-                loss = _loss_of(entry.payload) if entry.kind == "loss" else None
+                loss = loss_of(entry.payload) if entry.kind == "loss" else None
                 counts.update(loss.counts if loss else {"loss": 1} if entry.kind == "loss" else {})
         except OSError:
             counts["loss"] += waiting
@@ -240,7 +260,7 @@ class Spool:
         owed.until = now
         owed.counts = dict(Counter(owed.counts) + counts)
         self._file.write(self._state)
-        self._is_synced = False
+        self._changes += 1
 
     def _state_losses(self) -> None:
         for cause, owed in list(self._state.owed.items()):
@@ -255,8 +275,8 @@ class Spool:
         paths = sorted(path for path in self.folder.iterdir() if path.name.endswith(SUFFIX) and path.name.removesuffix(SUFFIX).isdecimal())
         self._segments = [Segment.found(path) for path in paths]
         floor = max(self.acknowledged, self._state.dropped)
-        stated = sorted(interval for segment in self._segments for interval in _stated_in(segment))
-        missing = [part for gap in _gaps(self._segments, floor + 1, self.last) for part in _without(gap, stated)]
+        stated = sorted(interval for segment in self._segments for interval in stated_in(segment))
+        missing = [part for gap in gaps(self._segments, floor + 1, self.last) for part in without(gap, stated)]
         for segment in list(self._segments):
             if segment.last <= floor or not segment.kinds:
                 self._remove(segment)
@@ -264,38 +284,3 @@ class Spool:
             missing[GAPS:] = [(missing[GAPS][0], missing[-1][1])]
         for first, last in missing:
             self._lose("damaged", Counter({"damaged": last - first + 1}), first, last)
-
-
-def _gaps(segments: list[Segment], first: int, last: int) -> list[Interval]:
-    """What is not there of the numbers from `first` to `last`: holes, and what lies between segments."""
-    found: list[Interval] = []
-    for segment in segments:
-        found.append((first, segment.first - 1))
-        found += [(segment.first + at, segment.first + at) for at, kind in enumerate(segment.kinds) if not kind and segment.first + at >= first]
-        first = max(first, segment.last + 1)
-    return [gap for gap in [*found, (first, last)] if gap[0] <= gap[1]]
-
-
-def _without(gap: Interval, stated: list[Interval]) -> list[Interval]:
-    """Parts of a gap that no loss states; `stated` is sorted."""
-    found, (start, end) = [], gap
-    for first, last in stated:
-        if first <= end and last >= start:
-            found.append((start, first - 1))
-            start = last + 1
-    return [part for part in [*found, (start, end)] if part[0] <= part[1]]
-
-
-def _stated_in(segment: Segment) -> list[Interval]:
-    if LOSS not in segment.kinds:
-        return []
-    losses = [_loss_of(entry.payload) for entry in segment.entries(0, len(segment.kinds)) if entry.kind == "loss"]
-    return [(loss.first, loss.last) for loss in losses if loss is not None and loss.first]
-
-
-def _loss_of(payload: bytes) -> Loss | None:
-    """None for a loss of the agent, which has a form of its own."""
-    try:
-        return msgspec.json.decode(payload, type=Loss)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None

@@ -116,10 +116,10 @@ class Segment:
         self.kinds.append(kind)
         self.size += len(frame)
 
-    def sync(self) -> None:
-        """Raises OSError."""
-        if self._number is not None:
-            os.fdatasync(self._number)
+    @property
+    def descriptor(self) -> int | None:
+        """Of the file, while it is written to."""
+        return self._number
 
     def entries(self, after: int, most: int) -> Iterator[Entry]:
         """Entries with a number above `after`, at most so many; of kind `damaged` what was good before and is not any more. Raises OSError."""

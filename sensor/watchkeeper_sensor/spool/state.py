@@ -94,10 +94,10 @@ class StateFile:
         self._generation = generation
         return True
 
-    def sync(self) -> None:
-        """Raises OSError."""
-        if self._number is not None:
-            os.fdatasync(self._number)
+    @property
+    def descriptor(self) -> int | None:
+        """Of the file, when it could be opened."""
+        return self._number
 
     def close(self) -> None:
         if self._number is not None:
