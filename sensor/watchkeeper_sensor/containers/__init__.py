@@ -58,6 +58,11 @@ class Containers:
                 self._pod_uids.popitem(last=False)
         return place.container_id
 
+    @property
+    def unnamed(self) -> int:
+        """Containers that were met and that no runtime's file describes: their name, image and pod are not known."""
+        return len(self._retry_at)
+
     def is_unknown(self, key: int) -> bool:
         """Whether nothing has told yet what a cgroup is. The root's (0) is the host's."""
         return bool(key) and not self._cgroups.is_known(key)
