@@ -60,11 +60,11 @@ class Live:
         agent = self._agent(state)
         gc.collect()
         gc.freeze()  # policies and programs live as long as the run: collections need not look at them
-        metrics = self._metrics(agent)
+        metrics = self._metrics(agent, outbox)
         demo = self._demo(agent)
+        view = view_for(self._request.output, agent, is_demo=demo is not None)  # opens the terminal, which may be another user's
         if demo is None:
             give_up()  # the acts of the demo need what is given up here
-        view = view_for(self._request.output, agent, is_demo=demo is not None)
         before = [(number, signal.signal(number, self._end)) for number in (signal.SIGINT, signal.SIGTERM)]
         before.append((signal.SIGHUP, signal.signal(signal.SIGHUP, self._ask_to_reload)))
         try:
@@ -85,9 +85,11 @@ class Live:
 
     def _watch(self, agent: Agent, outbox: Outbox, metrics: MetricsServer | None, view: View, demo: Demo | None) -> None:
         outbox.start()
+        if metrics:
+            metrics.start()
         if demo is not None:
             demo.start()
-        while not self._is_over and not (demo is not None and demo.is_over):
+        while not (self._is_over or view.is_over or (demo is not None and demo.is_over)):
             found: list[Detection] = []
             for event in agent.events(WAIT_SECONDS):
                 found += agent.judge(event)
@@ -135,13 +137,13 @@ class Live:
             print(f"watchkeeper: nothing can be kept in {self._request.state}: {error.strerror}", file=sys.stderr)
         return self._request.state
 
-    def _metrics(self, agent: Agent) -> MetricsServer | None:
+    def _metrics(self, agent: Agent, outbox: Outbox) -> MetricsServer | None:
         if self._request.metrics is None:
             return None
         from watchkeeper_sensor.metrics import MetricsServer
 
         try:
-            return MetricsServer(agent, self._request.metrics)
+            return MetricsServer(agent, outbox.deliveries, self._request.metrics)
         except (OSError, ValueError) as error:
             agent.close()
             raise CommandError(f"--metrics: {error}", USAGE) from None

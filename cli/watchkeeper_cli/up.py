@@ -15,6 +15,7 @@ DEFAULT_STATE = Path("/var/lib/watchkeeper")
 
 class Output(StrEnum):
     table = "table"
+    lines = "lines"
     json = "json"
 
 
@@ -29,7 +30,10 @@ def up(
     policies: PoliciesOption = None,
     no_library: NoLibraryOption = False,
     severity: Annotated[Severity, typer.Option(help="Least severity that is shown; everything is kept.")] = Severity.P3,
-    output: Annotated[Output, typer.Option("--output", "-o", help="table for people; json: one detection a line.")] = Output.table,
+    output: Annotated[
+        Output,
+        typer.Option("--output", "-o", help="table: a status below the detections on a terminal; lines: as when it is piped; json: one detection a line."),
+    ] = Output.table,
     notify: Annotated[
         str | None, typer.Option(help="Post each detection that is shown to this URL, signed with the secret in WATCHKEEPER_WEBHOOK_SECRET.", metavar="URL")
     ] = None,

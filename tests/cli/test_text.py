@@ -13,6 +13,8 @@ from watchkeeper_cli.output.text import clock, plural, shown
         "8-bit control characters are control characters": ("\x9b31m", "\\x9b31m"),
         "half of a surrogate pair can be printed": ("\ud800", "\\ud800"),
         "tag characters beyond the first plane show": ("\U000e0041", "\\U000e0041"),
+        "fillers and joiners that show as nothing are told": ("ro\u3164ot\u2800\ufe0f", "ro\\u3164ot\\u2800\\ufe0f"),
+        "a tower of marks covers no other line": ("a" + "\u0301" * 5, "a\u0301\u0301\u0301\\u0301\\u0301"),
         "letters of all scripts stay": ("Zoë 東京 №5", "Zoë 東京 №5"),
     }.values(),
 )

@@ -1,26 +1,32 @@
-"""Detections of a host as they come: plain lines, or JSON, and a line of health."""
+"""Detections of a host as they come: on a terminal with the sensor's status below them, plain lines, or JSON."""
 
 from __future__ import annotations
 
-import statistics
 import sys
 import time
 from typing import TYPE_CHECKING, Protocol, Self
 
-from watchkeeper_cli.output.text import clock, number, plural, shown
+from watchkeeper_cli.output.condition import Observer
+from watchkeeper_cli.output.detection_lines import full_lines
+from watchkeeper_cli.output.folding import Folding, Telling
+from watchkeeper_cli.output.looks import SEVERITIES, stdout_look
+from watchkeeper_cli.output.opening import opening
+from watchkeeper_cli.output.text import clock, number, shown
 from watchkeeper_cli.output.writers import writer_for
 
 if TYPE_CHECKING:
-    from watchkeeper_detection.detection import Act, Detection
+    from watchkeeper_cli.output.folding import Repeats
+    from watchkeeper_detection.detection import Detection
     from watchkeeper_sensor.agent import Agent
 
-HEALTH_SECONDS = 60.0
-COLOURS = {"P1": "1;37;41", "P2": "1;31", "P3": "33", "P4": "2"}
-ANCESTORS_SHOWN = 5
+CONDITION_SECONDS = 60.0
+WIDTH = 2000  # letters of the longest text in plain lines
 
 
 class View(Protocol):
-    """Takes what is to be shown while the run lasts."""
+    """Takes what is to be shown while the run lasts. `is_over`: the user wants it to end."""
+
+    is_over: bool
 
     def __enter__(self) -> Self: ...
 
@@ -34,51 +40,29 @@ class View(Protocol):
 
 
 def view_for(output: str, agent: Agent, *, is_demo: bool) -> View:
-    return JsonView(agent) if output == "json" else LineView(agent, is_demo=is_demo)
+    if output == "json":
+        return JsonView(agent)
+    look = stdout_look()
+    if output == "lines" or is_demo or not look.moves:
+        return LineView(agent, is_demo=is_demo)
+    from watchkeeper_cli.output.screen import ScreenView
+    from watchkeeper_cli.output.terminal import Terminal
 
-
-class _Health:
-    """The line that says how the sensor does."""
-
-    def __init__(self, agent: Agent) -> None:
-        self._agent = agent
-        self._events = 0
-        self._at = time.monotonic()
-
-    def line(self) -> str:
-        health = self._agent.health
-        now = time.monotonic()
-        rate = (health.events - self._events) / max(now - self._at, 0.001)
-        self._events, self._at = health.events, now
-        lost = sum(health.lost.values())
-        detections = ", ".join(f"{count} {severity}" for severity, count in sorted(health.detections.items())) or "no detections"
-        delay = f", act to detection {statistics.median(health.delays_ms):.0f} ms" if health.delays_ms else ""
-        blind = (
-            f"; BLIND: {number(lost)} records lost ({', '.join(f'{kind} {count}' for kind, count in health.lost.most_common(3))})" if lost else "; none lost"
-        )
-        return f"{number(health.events)} events, {rate:.0f}/s; {detections}{delay}; {health.resident_bytes / 2**20:.0f} MiB{blind}"
-
-
-def opening(agent: Agent) -> list[str]:
-    """What runs, and what it can't see."""
-    health = agent.health
-    kernel = agent.around.node.kernel  # type: ignore[attr-defined]
-    rules = len(agent.program.rules)
-    lines = [f"watching {agent.around.node.name} (kernel {kernel}): {plural(rules, 'rule')} over {plural(len(health.kinds), 'kind')} of events"]  # type: ignore[attr-defined]
-    lines += [f"blind: {', '.join(spot.kinds)}: {spot.reason}" for spot in health.blind_spots]
-    return lines
+    return ScreenView(agent, Terminal(), look)
 
 
 class LineView:
-    """Lines for people; colours on a terminal."""
+    """Lines for people and for files; colours on a terminal."""
 
     def __init__(self, agent: Agent, *, is_demo: bool) -> None:
         self._agent = agent
         self._is_demo = is_demo
-        self._is_terminal = sys.stdout.isatty()
-        self._health = _Health(agent)
+        self._look = stdout_look()
+        self._observer = Observer(agent)
+        self._folding = Folding()
         self._said_at = time.monotonic()
         self._warned: set[str] = set()
+        self.is_over = False
 
     def __enter__(self) -> Self:
         for line in opening(self._agent):
@@ -89,21 +73,26 @@ class LineView:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for repeats in self._folding.rest():
+            self._print_repeats(repeats)
         if not self._is_demo:
-            print(self._health.line())
+            print(shown(self._observer.line()))
+        sys.stdout.flush()
 
     def add(self, detection: Detection) -> None:
-        severity = detection.severity
-        mark = f"\x1b[{COLOURS[severity]}m{severity}\x1b[0m" if self._is_terminal else severity
-        attack = " ".join(one for one in detection.attack if one.startswith("T"))
-        print(f"{clock(detection.observed_at)} {mark} {shown(detection.title)}  [{detection.policy}/{detection.rule}{' ' + attack if attack else ''}]")
-        print(f"    {shown(detection.message)}")
-        if detection.act is not None:
-            for line in act_lines(detection.act):
-                print(f"    {shown(line)}")
-        if todo := what_to_do(detection.runbook):
-            print(f"    → {shown(todo)}")
+        telling = self._folding.take(detection, time.monotonic())
+        if telling is Telling.FULL:
+            print("\n".join(full_lines(detection, self._look, width=WIDTH, indented=False)))
+        elif telling is Telling.LINE:
+            print(f"{self._head(detection)} also: {shown(detection.message)}")
         sys.stdout.flush()
+
+    def _print_repeats(self, repeats: Repeats) -> None:
+        latest = repeats.latest
+        print(f"{self._head(latest)} {self._look.times}{number(repeats.count)} more: {shown(latest.title)}, the last one: {shown(latest.message)}")
+
+    def _head(self, detection: Detection) -> str:
+        return f"{clock(detection.observed_at)} {self._look.paint(detection.severity, SEVERITIES[detection.severity])}"
 
     def warn(self, text: str) -> None:
         if text not in self._warned:
@@ -111,9 +100,17 @@ class LineView:
             print(f"watchkeeper: {shown(text)}", file=sys.stderr)
 
     def tick(self) -> None:
-        if not self._is_demo and time.monotonic() - self._said_at >= HEALTH_SECONDS:
+        lines = 0
+        for lines, repeats in enumerate(self._folding.due(time.monotonic()), 1):  # noqa: B007 (how many there were)
+            self._print_repeats(repeats)
+        if news := self._observer.news():
+            print(f"{clock(time.time_ns())} -- {shown(news)}")
+            lines += 1
+        if not self._is_demo and time.monotonic() - self._said_at >= CONDITION_SECONDS:
             self._said_at = time.monotonic()
-            print(f"{clock(time.time_ns())} -- {self._health.line()}")
+            print(f"{clock(time.time_ns())} -- {shown(self._observer.line())}")
+            lines += 1
+        if lines:
             sys.stdout.flush()
 
 
@@ -123,8 +120,9 @@ class JsonView:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
         self._writer = writer_for("json")
-        self._health = _Health(agent)
+        self._observer = Observer(agent)
         self._warned: set[str] = set()
+        self.is_over = False
 
     def __enter__(self) -> Self:
         for line in opening(self._agent):
@@ -133,7 +131,7 @@ class JsonView:
 
     def __exit__(self, *_: object) -> None:
         self._writer.finish()
-        print(self._health.line(), file=sys.stderr)
+        print(shown(self._observer.line()), file=sys.stderr)
 
     def add(self, detection: Detection) -> None:
         self._writer.add(detection)
@@ -145,24 +143,5 @@ class JsonView:
 
     def tick(self) -> None:
         self._writer.flush()
-
-
-def act_lines(act: Act) -> list[str]:
-    """The process tree, ancestors first, and the container."""
-    ancestors = [one or "?" for one in act.ancestors[:ANCESTORS_SHOWN]]
-    more = "… > " if len(act.ancestors) > ANCESTORS_SHOWN else ""
-    tree = more + " > ".join([*reversed(ancestors), f"{act.process or '?'}[{act.process_id}]"])
-    lines = [f"{tree}  as {act.user or '?'}"]
-    if act.command_line and act.command_line != act.process:
-        lines.append(f"$ {act.command_line}")
-    if act.container_id:
-        where = act.container or act.container_id[:12]
-        lines.append(f"container {where}{f' ({act.image})' if act.image else ''}{f' of pod {act.pod}' if act.pod else ''}")
-    return lines
-
-
-def what_to_do(runbook: str) -> str:
-    """The runbook's first thing to check, on one line."""
-    _, found, rest = runbook.partition("What to check:")
-    text = rest.partition("How to tune:")[0] if found else runbook
-    return " ".join(text.split())
+        if news := self._observer.news():
+            print(f"watchkeeper: {shown(news)}", file=sys.stderr)

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from watchkeeper_detection.logs.provider import time_text
+
+INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0").union(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
+"""Letters and marks that Unicode calls printable and that show as nothing: fillers, joiners, variation selectors."""
+STACKED = re.compile("[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]{4,}")
+MARKS = 3
 
 
 def shown(text: str, limit: int = 2000) -> str:
@@ -11,9 +18,15 @@ def shown(text: str, limit: int = 2000) -> str:
     """
     if len(text) > limit:
         text = text[: limit - 1] + "…"
-    if text.isprintable():
+    if text.isascii() and text.isprintable():
         return text
-    return "".join(letter if letter.isprintable() else _escape(letter) for letter in text)
+    return STACKED.sub(_few_marks, "".join(letter if letter.isprintable() and letter not in INVISIBLE else _escape(letter) for letter in text))
+
+
+def _few_marks(stacked: re.Match[str]) -> str:
+    """Marks that stand on one letter: as many as a language writes; a tower of them covers the lines above and below."""
+    marks = stacked[0]
+    return marks[:MARKS] + "".join(map(_escape, marks[MARKS:]))
 
 
 def _escape(letter: str) -> str:
