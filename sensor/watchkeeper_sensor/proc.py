@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from watchkeeper_detection.redact import redact
 from watchkeeper_sensor.containers.cgroups import cgroup_key_of
 from watchkeeper_sensor.kernel import records
-from watchkeeper_sensor.process import ANCESTORS, NAMESPACES, NO_LOGIN, SECCOMP
+from watchkeeper_sensor.process import ANCESTORS, NO_LOGIN, SECCOMP
+from watchkeeper_sensor.process_view import NAMESPACES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

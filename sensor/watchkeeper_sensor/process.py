@@ -9,17 +9,12 @@ from __future__ import annotations
 import ipaddress
 import socket
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from watchkeeper_detection.logs.kernel_event import command_line
-from watchkeeper_detection.record_types import record_type
 from watchkeeper_detection.redact import redact
 from watchkeeper_sensor.kernel import records
 from watchkeeper_sensor.kernel.records import text, texts
-from watchkeeper_sensor.names import capability_names, device_name
-
-if TYPE_CHECKING:
-    import msgspec
+from watchkeeper_sensor.process_view import ProcessView
 
 ANCESTORS = 16
 TICK_NS = 10_000_000  # /proc says start times in hundredths of a second, so processes are told apart by those
@@ -45,8 +40,6 @@ ENVIRONMENT = (
     "GIT_SSH_COMMAND",
 )
 """Beginnings of variables that tell something about the program; others may hold secrets and are not kept."""
-NAMESPACES = ("mount", "process", "network", "user", "uts", "ipc", "cgroup", "time")
-HOST_NAMESPACES = ("mount", "process", "network", "user", "ipc")
 
 
 class Ancestor(NamedTuple):
@@ -126,7 +119,7 @@ class Image:
         self.previous_exe: str | None = None
         self.lineage: tuple[Ancestor, ...] = ()
         self.lineage_complete = False
-        self.view_of: msgspec.Struct | None = None
+        self.view_of: ProcessView | None = None
         self.alike: dict[Any, tuple[object, int]] | None = None  # class of processes → what it keeps of this one
 
     def copied(self) -> Image:
@@ -142,10 +135,10 @@ class Image:
         uid = self.credentials.uid if self.credentials else None
         return Ancestor(self.id, self.process_id, self.exe, identity.inode if identity else None, self.name, self.args, uid, self.tty, self.container_id)
 
-    def view(self, host: Host) -> msgspec.Struct:
+    def view(self, host: Host) -> ProcessView:
         """The object `process` of events, made when somebody asks and kept."""
         if self.view_of is None:
-            self.view_of = _view(self, host)
+            self.view_of = ProcessView(self, host)
         return self.view_of
 
 
@@ -165,103 +158,6 @@ class Host(NamedTuple):
 def process_unique_id(boot_id: str, process_id: int, start: int) -> str:
     """Start in hundredths of a second since boot, which is what /proc says too."""
     return f"{boot_id[:8]}:{process_id}:{start // TICK_NS}"
-
-
-_Process = record_type("process")
-_fields_of_branches = {
-    name: type(getattr(_Process(), name)) for name in ("capabilities", "namespaces", "host_namespaces", "parent", "ancestors", "stdin", "stdout", "stderr")
-}
-
-
-def _branch(branch: str, /, **values: Any) -> Any:
-    return _fields_of_branches[branch](**values)
-
-
-def _view(image: Image, host: Host) -> msgspec.Struct:
-    made: Any = _Process(
-        id=image.id,
-        process_id=image.process_id,
-        container_process_id=image.container_process_id,
-        exe=image.exe,
-        name=image.name,
-        args=image.args,
-        args_count=image.args_count,
-        args_truncated=image.args_truncated,
-        command_line=command_line(image.args),
-        env=image.environment,
-        cwd=image.cwd,
-        login_uid=image.login_uid,
-        session_id=image.session,
-        tty=image.tty,
-        no_new_privileges=image.no_new_privileges,
-        seccomp=image.seccomp,
-        cgroup_id=image.cgroup or None,
-        is_container_entry=image.container_entry,
-        entered_container=image.entered_container,
-    )
-    _set_file(made, image)
-    _set_credentials(made, image, host)
-    if image.namespaces:
-        made.namespaces = _branch("namespaces", **{name: inode or None for name, inode in zip(NAMESPACES, image.namespaces, strict=True)})
-        pairs = zip(NAMESPACES, image.namespaces, host.namespaces, strict=True)
-        made.host_namespaces = _branch("host_namespaces", **{name: mine == its for name, mine, its in pairs if name in HOST_NAMESPACES and mine and its})
-    for name, (kind, address, port) in zip(("stdin", "stdout", "stderr"), image.stdio, strict=False):
-        setattr(made, name, _branch(name, type=kind, remote_ip=address, remote_port=port))
-    _set_ancestors(made, image)
-    return made  # type: ignore[no-any-return]
-
-
-def _set_file(made: Any, image: Image) -> None:
-    identity = image.exe_identity
-    if identity is None or not identity.flags & records.KNOWN:
-        return
-    made.exe_inode = identity.inode
-    made.exe_device = device_name(identity.device)
-    made.exe_upper_layer = bool(identity.flags & records.UPPER)
-    made.exe_memfd = bool(identity.flags & records.MEMFD)
-    made.exe_unlinked = bool(identity.flags & records.UNLINKED)
-    made.exe_setuid = bool(identity.mode & 0o4000)
-    made.exe_setgid = bool(identity.mode & 0o2000)
-    made.exe_owner_uid = identity.owner_uid
-
-
-def _set_credentials(made: Any, image: Image, host: Host) -> None:
-    held = image.credentials
-    if held is None:
-        return
-    made.uid, made.euid, made.suid, made.fsuid, made.gid, made.egid, made.sgid = held[:7]
-    sets = (held.capabilities_effective, held.capabilities_permitted, held.capabilities_inheritable, held.capabilities_ambient, held.capabilities_bounding)
-    made.capabilities = _branch(
-        "capabilities",
-        **{name: capability_names(bits) for name, bits in zip(("effective", "permitted", "inheritable", "ambient", "bounding"), sets, strict=True)},
-    )
-    if image.container_id is None:
-        made.user = host.users.get(held.uid)
-
-
-def _set_ancestors(made: Any, image: Image) -> None:
-    if image.lineage:
-        parent = image.lineage[0]
-        made.parent = _branch(
-            "parent",
-            id=parent.id,
-            process_id=parent.process_id,
-            exe=parent.exe,
-            exe_inode=parent.exe_inode,
-            name=parent.name,
-            args=parent.args,
-            command_line=command_line(parent.args),
-            uid=parent.uid,
-            tty=parent.tty,
-            container_id=parent.container_id,
-        )
-    made.ancestors = _branch(
-        "ancestors",
-        exes=[one.exe or "" for one in image.lineage],
-        names=[one.name or "" for one in image.lineage],
-        ids=[one.id for one in image.lineage],
-        complete=image.lineage_complete,
-    )
 
 
 def address_text(family: int, address: bytes) -> str | None:

@@ -11,7 +11,8 @@ from watchkeeper_detection.record_types import record_type
 from watchkeeper_sensor.containers import Containers
 from watchkeeper_sensor.containers.cgroups import Cgroups
 from watchkeeper_sensor.containers.runtimes import Runtimes
-from watchkeeper_sensor.process import NAMESPACES, Host
+from watchkeeper_sensor.process import Host
+from watchkeeper_sensor.process_view import NAMESPACES
 
 if TYPE_CHECKING:
     import msgspec

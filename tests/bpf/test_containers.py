@@ -12,7 +12,7 @@ import pytest
 
 from watchkeeper_sensor.containers.cgroups import CONTROLLERS, Cgroups, cgroup_key_of, hierarchies
 from watchkeeper_sensor.containers.runtimes import Runtimes
-from watchkeeper_sensor.process import NAMESPACES
+from watchkeeper_sensor.process_view import NAMESPACES
 
 MOUNTED = hierarchies()
 LIFECYCLE = ("process.exec", "process.fork", "process.exit", "container.start", "container.stop")

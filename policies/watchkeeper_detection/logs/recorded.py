@@ -115,6 +115,8 @@ def as_record(event: Event) -> dict[str, Any]:
 
 
 def _present(struct: Any) -> dict[str, Any]:
+    if not isinstance(struct, msgspec.Struct):  # an object that makes its fields when they are read
+        struct = struct.whole()
     found = {}
     for name, key in _keys(struct.__class__):
         value = getattr(struct, name)

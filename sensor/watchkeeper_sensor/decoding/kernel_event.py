@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from watchkeeper_sensor.decoding.likeness import Bytes
     from watchkeeper_sensor.process import Image
+    from watchkeeper_sensor.process_view import ProcessView
     from watchkeeper_sensor.surroundings import Surroundings
 
     Change = Callable[[tuple[Any, ...], bytes, Image], dict[str, Any] | None]
@@ -39,11 +40,11 @@ def _id(event: Any) -> str:
     return f"{event.around.host.boot_id[:8]}:{number >> 48}:{number & SEQUENCE}"
 
 
-def _process(event: Any) -> msgspec.Struct:
-    view: Any = event.image.view(event.around.host)
+def _process(event: Any) -> ProcessView:
+    view: ProcessView = event.image.view(event.around.host)
     if event.around.hashes is not None and view.exe_hash is None:
         view.exe_hash = event.around.hashes.known(event.image.exe_identity)  # where it is not known yet, it comes late
-    return view  # type: ignore[no-any-return]
+    return view if event.header[8] == view.thread_id else view.of_thread(event.header[8])
 
 
 def _container(event: Any) -> msgspec.Struct:
