@@ -100,6 +100,7 @@ class Live:
                 metrics.round_at = time.monotonic()
             if self._is_to_reload:
                 self._reload(agent, view)
+        self._tell(agent, agent.finish(), outbox, view, demo)
 
     def _tell(self, agent: Agent, found: list[Detection], outbox: Outbox, view: View, demo: Demo | None) -> None:
         """What was found is on the disk before it is shown: what was seen once is not gone after a kill."""

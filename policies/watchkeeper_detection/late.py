@@ -64,4 +64,6 @@ def guards_of(rule: Rule) -> tuple[Guard, ...]:
 
 def early_part(when: Node | None, late: Collection[str]) -> Node | None:
     """What must hold whatever the `late` fields come out as; None where nothing need."""
-    return all_of([part for part in conjuncts(when) if not late_reads((part,), late)]) if when is not None else None
+    if when is None or not late_reads((when,), late):
+        return when
+    return all_of([part for part in conjuncts(when) if not late_reads((part,), late)])

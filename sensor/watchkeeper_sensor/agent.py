@@ -15,11 +15,12 @@ from watchkeeper_detection.detection import Act
 from watchkeeper_detection.engine import Engine
 from watchkeeper_sensor.decoding import PROGRAMS
 from watchkeeper_sensor.events import EventStream
-from watchkeeper_sensor.hashing import Hashes
 from watchkeeper_sensor.keeping import Keeper, KeepingError
 from watchkeeper_sensor.kernel.enforcement import Enforcement, enforcement_of, protect, tell_scope
 from watchkeeper_sensor.kernel.filters import filters_of
 from watchkeeper_sensor.kernel.programs import KernelSensor
+from watchkeeper_sensor.late.feed import NAME, FileFeed
+from watchkeeper_sensor.late.sources import LateFields
 from watchkeeper_sensor.lookout import Lookout
 from watchkeeper_sensor.surroundings import Surroundings
 
@@ -29,9 +30,11 @@ if TYPE_CHECKING:
 
     from watchkeeper_detection.detection import Detection
     from watchkeeper_detection.event import Event
+    from watchkeeper_detection.match import Match
     from watchkeeper_detection.program import Program
     from watchkeeper_sensor.kernel.filters import Filters
     from watchkeeper_sensor.kernel.programs import BlindSpot
+    from watchkeeper_sensor.late.feed import Feed
 
 KEEP_SECONDS = 5.0  # between two savings of the state
 SOON_SECONDS = 0.01  # to wait for records while matches wait for the moment to pass
@@ -39,7 +42,6 @@ LATENESS_NS = 15_000_000  # between a record's time and its place in a ring: a p
 ACTS_KEPT = 10_000  # of events whose matches wait for others
 DELAYS_KEPT = 10_000
 ENFORCING = "exec_enforce"
-HASH = "process.exe_hash"
 ALL = frozenset(kind for program in PROGRAMS for kind in program.kinds)
 
 
@@ -78,10 +80,16 @@ def kernel_part(program: Program) -> Program:
 class Agent:
     """Owns the kernel's programs and the engine. Raises BpfUnavailableError where the machine can't."""
 
-    def __init__(self, programs: Path, program: Program, *, also: Collection[str] = (), state: Path | None = None) -> None:
-        """`also`: kinds that are told whatever the policies ask for. `state`: folder where windows survive a restart."""
+    def __init__(self, programs: Path, program: Program, *, also: Collection[str] = (), state: Path | None = None, feed: Feed | None = None) -> None:
+        """`also`: kinds that are told whatever the policies ask for. `state`: folder where windows survive a restart.
+
+        `feed`: what the cluster knows of pods; the file of this name in the state's folder where none is given.
+        """
         self.program = kernel_part(program)
-        self.around = Surroundings(hashes=Hashes() if HASH in {path for rule in self.program.rules for path in rule.reads} else None)
+        self.around = Surroundings()
+        self.around.containers.feed = feed or (FileFeed(state / NAME) if state else None)
+        self.late = LateFields(self.around)
+        self.late.judge_by(self.program)
         self.enforcement = enforcement_of(self.program)
         filters = self._filters(also)
         self.kernel = KernelSensor(programs, filters.kinds, PROGRAMS)
@@ -92,7 +100,7 @@ class Agent:
         self._scoped: set[int] = set()
         self._test_id = 1
         self._enforce(self.enforcement)
-        self.engine = Engine(self.program)
+        self.engine = self._new_engine()
         self.health = Health(time.time(), tuple(sorted(self.kernel.kinds)), self.kernel.blind_spots)
         self._acts: OrderedDict[str, Act] = OrderedDict()
         self.lookout = Lookout(self.kernel, self.around, self.health.lost)
@@ -102,6 +110,9 @@ class Agent:
         self.news: list[str] = []  # about what is kept, for people; whoever shows it takes it out
         self._replayed: list[Detection] = []  # of windows that a kill cut short
         self._pending: list[Event] = self._opening()
+
+    def _new_engine(self) -> Engine:
+        return Engine(self.program, late=self.late.paths)
 
     def _enforce(self, enforcement: Enforcement) -> None:
         """Hand the rules that kill to the kernel, where it runs the program for them."""
@@ -145,7 +156,7 @@ class Agent:
             self.news.append(str(error))
         except ValueError as error:  # of a version that kept other things
             self.news.append(f"windows begin anew: {error}")
-            self.engine = Engine(self.program)
+            self.engine = self._new_engine()
         for match in self._keeper.journaled(kept.journal if kept else 0):
             self._replayed += self.engine.wait(match)
         return [*self.lookout.was_away(since, cause)] if since is not None else [self.lookout.event("sensor.started")]
@@ -167,7 +178,7 @@ class Agent:
         """Events of what happened until now; waits up to `seconds` for some."""
         yield from self._pending
         self._pending.clear()
-        self.kernel.rings.wait(min(seconds, SOON_SECONDS) if self.engine.is_waiting else seconds)
+        self.kernel.rings.wait(min(seconds, SOON_SECONDS) if self.engine.is_waiting or self.late else seconds)
         for event in self.stream.take(self.kernel.rings.rings):
             self.health.events += 1
             if self.enforcement.rules and event.header[5] not in self._scoped:
@@ -181,9 +192,14 @@ class Agent:
 
     def judge(self, event: Event) -> list[Detection]:
         """Detections of this event, and of sequences and thresholds that it completes."""
-        detections, matches = self.engine.matcher.match(event)
-        if not detections and not matches:
-            return []
+        detections, matches, later = self.engine.matcher.match_now(event)
+        if later:
+            late = self.late.take(event, self.engine.matcher, later)
+            detections, matches = detections + late.detections, matches + late.matches
+        return self._found(event, detections, matches) if detections or matches else []
+
+    def _found(self, event: Event, detections: tuple[Detection, ...], matches: tuple[Match, ...]) -> list[Detection]:
+        """What a judgement gave, with who acted; matches go to the windows."""
         act = self._act(event)
         found = [msgspec.structs.replace(detection, act=act) for detection in detections]
         if matches:
@@ -198,11 +214,18 @@ class Agent:
 
     def advance(self) -> list[Detection]:
         """Detections of thresholds and sequences: the rings were emptied, so nothing older than a moment ago is still to come."""
+        late = [detection for judged in self.late.settled() for detection in self._found(*judged)]
         if self._keeper is not None:
             self._keeper.flush()
         replayed, self._replayed = self._replayed, []
         complete = self.stream.complete_until + self.around.boot_time_ns - LATENESS_NS
-        return [self._counted(detection) for detection in self._with_acts([*replayed, *self.engine.advance(complete)])]
+        joined = self.engine.advance(min(complete, self.late.joined_until))
+        return late + [self._counted(detection) for detection in self._with_acts([*replayed, *joined])]
+
+    def finish(self) -> list[Detection]:
+        """Judge by what is known all that still waits for late fields: the agent is about to end."""
+        late = [detection for judged in self.late.finish() for detection in self._found(*judged)]
+        return late + self.advance()
 
     def _with_acts(self, detections: list[Detection]) -> list[Detection]:
         return [msgspec.structs.replace(detection, act=self._acts.get(detection.event_ids[-1])) for detection in detections]
@@ -230,18 +253,18 @@ class Agent:
     def reload(self, program: Program, *, also: Collection[str] = ()) -> None:
         """Judge by other policies from now on; state of rules whose condition did not change is kept."""
         self.program = kernel_part(program)
+        self.late.judge_by(self.program)
         enforcement = enforcement_of(self.program)
         self.kernel.set_filters(self._filters(also))
         self._enforce(enforcement)
         self.lookout.claim()
         snapshot = self.engine.snapshot()
-        self.engine = Engine(self.program)
+        self.engine = self._new_engine()
         self.engine.restore(snapshot)
 
     def close(self) -> None:
         self._keep(stopped=True)
         if self._keeper is not None:
             self._keeper.close()
-        if self.around.hashes is not None:
-            self.around.hashes.close()
+        self.late.close()
         self.kernel.close()

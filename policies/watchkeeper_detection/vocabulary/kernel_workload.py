@@ -1,17 +1,19 @@
 """Rows of `container`, `pod` and `node`: where a process runs.
 
-Names, digest, privileges and mounts come from the runtime's files on the node's disk; labels, owner, service account and addresses come later, from the operator's feed.
+Names, digest, privileges and mounts come from the runtime's files on the node's disk, which are there before the container's first act as a rule and may
+appear after it; labels, owner, service account and addresses come later, from the operator's feed. So all of them are late; a field that is exact as well may
+stand in a rule with `kill`, which never acts upon a container that is not known.
 """
 
 from watchkeeper_detection.fields import Field
 
 FIELDS = (
     Field("container.id", "string", "Id of the container, 64 hex digits; absent for a process of the host.", exact=True),
-    Field("container.name", "string", "Name of the container in its pod, or the runtime's name for it.", exact=True, untrusted=True),
-    Field("container.runtime", "string", "`containerd`, `cri-o`, `docker`, `podman` or `other`."),
-    Field("container.type", "string", "`container`, `init`, `ephemeral` or `sandbox`."),
-    Field("container.image", "string", "Image as it was asked for, with tag.", untrusted=True),
-    Field("container.image_digest", "string", "Digest of the image that really runs, `sha256:…`.", exact=True),
+    Field("container.name", "string", "Name of the container in its pod, or the runtime's name for it.", late=True, exact=True, untrusted=True),
+    Field("container.runtime", "string", "`containerd`, `cri-o`, `docker`, `podman` or `other`.", late=True),
+    Field("container.type", "string", "`container`, `init`, `ephemeral` or `sandbox`.", late=True),
+    Field("container.image", "string", "Image as it was asked for, with tag.", late=True, untrusted=True),
+    Field("container.image_digest", "string", "Digest of the image that really runs, `sha256:…`.", late=True, exact=True),
     Field("container.started_at", "timestamp", "When the container started."),
     Field("container.cgroup_id", "int", "Id of the container's cgroup.", exact=True),
     Field(
@@ -20,26 +22,26 @@ FIELDS = (
         "Whether the acting process's program is not part of the container's image: upper layer of the overlay, memfd, or a file without a name.",
         exact=True,
     ),
-    Field("container.privileged", "bool", "Whether it runs privileged: all capabilities and all devices.", exact=True),
-    Field("container.user_id", "int", "User id that the container starts as.", exact=True),
-    Field("container.capabilities", "list(string)", "Capabilities that the container is given.", exact=True),
-    Field("container.host_process", "bool", "Whether it shares the host's pid namespace.", exact=True),
-    Field("container.host_network", "bool", "Whether it shares the host's network namespace.", exact=True),
-    Field("container.host_ipc", "bool", "Whether it shares the host's ipc namespace.", exact=True),
-    Field("container.user_namespace", "bool", "Whether it has a user namespace of its own.", exact=True),
-    Field("container.read_only", "bool", "Whether its root file system is read-only.", exact=True),
-    Field("container.no_new_privileges", "bool", "Whether exec can't grant more rights inside it.", exact=True),
-    Field("container.seccomp", "string", "Seccomp profile: `unconfined`, `default` or the profile's name."),
-    Field("container.apparmor", "string", "AppArmor profile; absent where the host has no AppArmor."),
-    Field("container.mount_sources", "list(string)", "Host paths that are mounted into it.", exact=True),
-    Field("container.mount_targets", "list(string)", "Where they are mounted, in the order of `mount_sources`.", exact=True),
-    Field("container.writable_mount_sources", "list(string)", "Host paths that are mounted into it writable.", exact=True),
-    Field("container.devices", "list(string)", "Host devices that it may use.", exact=True),
-    Field("container.command", "list(string)", "Command that the container starts with.", untrusted=True),
-    Field("container.resolved", "bool", "Whether the container is known; false for a process of a container that no runtime file describes."),
-    Field("pod.name", "string", "Name of the pod; absent outside Kubernetes.", exact=True),
-    Field("pod.namespace", "string", "Namespace of the pod.", exact=True),
-    Field("pod.uid", "string", "UID of the pod.", exact=True),
+    Field("container.privileged", "bool", "Whether it runs privileged: all capabilities and all devices.", late=True, exact=True),
+    Field("container.user_id", "int", "User id that the container starts as.", late=True, exact=True),
+    Field("container.capabilities", "list(string)", "Capabilities that the container is given.", late=True, exact=True),
+    Field("container.host_process", "bool", "Whether it shares the host's pid namespace.", late=True, exact=True),
+    Field("container.host_network", "bool", "Whether it shares the host's network namespace.", late=True, exact=True),
+    Field("container.host_ipc", "bool", "Whether it shares the host's ipc namespace.", late=True, exact=True),
+    Field("container.user_namespace", "bool", "Whether it has a user namespace of its own.", late=True, exact=True),
+    Field("container.read_only", "bool", "Whether its root file system is read-only.", late=True, exact=True),
+    Field("container.no_new_privileges", "bool", "Whether exec can't grant more rights inside it.", late=True, exact=True),
+    Field("container.seccomp", "string", "Seccomp profile: `unconfined`, `default` or the profile's name.", late=True),
+    Field("container.apparmor", "string", "AppArmor profile; absent where the host has no AppArmor.", late=True),
+    Field("container.mount_sources", "list(string)", "Host paths that are mounted into it.", late=True, exact=True),
+    Field("container.mount_targets", "list(string)", "Where they are mounted, in the order of `mount_sources`.", late=True, exact=True),
+    Field("container.writable_mount_sources", "list(string)", "Host paths that are mounted into it writable.", late=True, exact=True),
+    Field("container.devices", "list(string)", "Host devices that it may use.", late=True, exact=True),
+    Field("container.command", "list(string)", "Command that the container starts with.", late=True, untrusted=True),
+    Field("container.resolved", "bool", "Whether the container is known; false for a process of a container that no runtime file describes.", late=True),
+    Field("pod.name", "string", "Name of the pod; absent outside Kubernetes.", late=True, exact=True),
+    Field("pod.namespace", "string", "Namespace of the pod.", late=True, exact=True),
+    Field("pod.uid", "string", "UID of the pod.", late=True, exact=True),
     Field("pod.ip", "string", "Address of the pod.", late=True),
     Field("pod.ips", "list(string)", "All addresses of the pod, both families.", late=True),
     Field("pod.labels", "map(string)", "Labels of the pod; whoever may create pods chooses them.", late=True, untrusted=True),

@@ -15,15 +15,18 @@ from watchkeeper_detection.logs.provider import time_text
 from watchkeeper_detection.record_types import record_type
 from watchkeeper_sensor.containers.running import Running
 from watchkeeper_sensor.containers.runtimes import Container, Runtimes
+from watchkeeper_sensor.late.source import LATE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from watchkeeper_sensor.containers.cgroups import Cgroups
+    from watchkeeper_sensor.late.feed import Feed
 
 CONTAINERS = 2048  # described at most; the one found first goes first, and is looked for again when it is asked for
 GONE = 256  # containers whose cgroup was removed and that are still described, for events on their way
 RETRY_SECONDS = 1.0  # between two looks for a container that no file describes
+SOON_SECONDS = 0.02  # between two looks for one that rules wait for
 
 _Container: Any = record_type("container")
 _Pod: Any = record_type("pod")
@@ -41,6 +44,10 @@ class Containers:
         self._clock = clock
         self._known: OrderedDict[str, Container] = OrderedDict()
         self._retry_at: dict[str, float] = {}  # of those in _known that are not resolved
+        self._looked_at: dict[str, float] = {}
+        self._since: dict[str, float] = {}  # when each of these was looked for at first
+        self.feed: Feed | None = None  # of what the cluster knows of pods
+        self._fed: dict[str, int] = {}  # version of the feed that was asked for each
         self._pod_uids: OrderedDict[str, str] = OrderedDict()
         self._gone: OrderedDict[str, None] = OrderedDict()
 
@@ -97,8 +104,8 @@ class Containers:
         self._gone[place.container_id] = None
         if len(self._gone) > GONE:
             gone, _ = self._gone.popitem(last=False)
-            for held in (self._known, self._retry_at, self._pod_uids):
-                held.pop(gone, None)
+            self._drop(gone)
+            self._pod_uids.pop(gone, None)
         return place.container_id
 
     def of(self, container_id: str | None) -> Container:
@@ -107,22 +114,51 @@ class Containers:
             return HOST
         found = self._known.get(container_id)
         if found is not None and (container_id not in self._retry_at or self._clock() < self._retry_at[container_id]):
-            return found
+            return found if self.feed is None or self._fed.get(container_id) == self.feed.version else self._with_feed(container_id, found)
         return self._looked_for(container_id, found)
+
+    def is_described(self, container_id: str, *, look: bool = False) -> bool:
+        """Whether a file describes the container; `look`: for one that rules wait for, look again soon."""
+        if look and container_id in self._retry_at:
+            self._retry_at[container_id] = min(self._retry_at[container_id], self._looked_at.get(container_id, 0.0) + SOON_SECONDS)
+        self.of(container_id)
+        return container_id not in self._retry_at
+
+    def may_be_described(self, container_id: str) -> bool:
+        """Whether a file that describes the container may still appear: runtimes write it about when they start one."""
+        since = self._since.get(container_id)
+        return since is not None and self._clock() - since < LATE_SECONDS and self.runtimes.are_here()
+
+    def _with_feed(self, container_id: str, found: Container) -> Container:
+        """The container, with what the feed says of its pod by now."""
+        uid = found.pod.uid  # type: ignore[attr-defined]
+        facts = self.feed.pod(uid) if self.feed is not None and uid is not None else None
+        if facts is not None:
+            found = found._replace(pod=msgspec.structs.replace(found.pod, **facts.told()))
+        self._known[container_id] = found
+        self._fed[container_id] = self.feed.version if self.feed is not None else 0
+        return found
+
+    def _drop(self, container_id: str) -> None:
+        for held in (self._known, self._retry_at, self._since, self._looked_at, self._fed):
+            held.pop(container_id, None)
 
     def _looked_for(self, container_id: str, before: Container | None) -> Container:
         pod_uid = self._pod_uids.get(container_id)
         found = self.runtimes.find(container_id, pod_uid)
         if found is None:
-            self._retry_at[container_id] = self._clock() + RETRY_SECONDS
+            self._looked_at[container_id] = now = self._clock()
+            self._retry_at[container_id] = now + RETRY_SECONDS
+            self._since.setdefault(container_id, now)
             found = Container(_Container(id=container_id, resolved=False), _Pod(uid=pod_uid))
         else:
-            self._retry_at.pop(container_id, None)
+            for held in (self._retry_at, self._since, self._looked_at):
+                held.pop(container_id, None)
         started_at = before.container.started_at if before else None  # type: ignore[attr-defined]
         if started_at:
             found = found._replace(container=msgspec.structs.replace(found.container, started_at=started_at))
         self._known[container_id] = found
         self._known.move_to_end(container_id)
         if len(self._known) > CONTAINERS:
-            self._retry_at.pop(self._known.popitem(last=False)[0], None)
-        return found
+            self._drop(next(iter(self._known)))
+        return self._with_feed(container_id, found) if self.feed is not None else found

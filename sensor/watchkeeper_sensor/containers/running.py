@@ -6,6 +6,8 @@ has stopped when its last process is gone or its cgroup is removed.
 
 from __future__ import annotations
 
+from itertools import islice
+
 from watchkeeper_sensor.containers.cgroups import HIERARCHY_SHIFT
 
 Key = tuple[int, int]  # process id, start
@@ -20,6 +22,14 @@ class Running:
 
     def __len__(self) -> int:
         return len(self._started)
+
+    def members(self, container_id: str, most: int) -> list[Key]:
+        """Some of the processes that a container has now."""
+        return list(islice(self._members.get(container_id, ()), most))
+
+    def has_started(self, container_id: str) -> bool:
+        """Whether a program runs in the container, or ran until now."""
+        return container_id in self._started
 
     def joins(self, container_id: str | None, process: Key) -> None:
         """A process is in a container: forked, moved or found there."""

@@ -57,6 +57,10 @@ class Runtimes:
         self._host = host_namespaces or {}
         self._storages = [Storage(root / path, self.reader) for path in STORAGES]
 
+    def are_here(self) -> bool:
+        """Whether a runtime that leaves files has ever run on this host."""
+        return any((self.root / path).exists() for path in (*BUNDLES, *STORAGES, DOCKER))
+
     def find(self, container_id: str, pod_uid: str | None = None) -> Container | None:
         """What its runtime says of a container; None where no file describes it."""
         if not ID.fullmatch(container_id):

@@ -1,0 +1,248 @@
+"""Rules that read what is known only after the act: hashes, containers whose files appear late, what the cluster tells of pods."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from tests.bpf.conftest import OBJECT
+from tests.bpf.test_containers import BUNDLE, ID, POD, cgroup, start_in
+from tests.support.events import a_policy, a_program
+
+from watchkeeper_sensor.agent import Agent
+from watchkeeper_sensor.containers.runtimes import Runtimes
+from watchkeeper_sensor.late.feed import NAME
+
+PATIENCE_SECONDS = 10.0
+POD_CGROUP = f"kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{POD.replace('-', '_')}.slice/cri-containerd-{ID}.scope"
+
+
+class Judging:
+    """An agent with policies of the test; `found` waits for detections of a rule."""
+
+    def __init__(self, rules, **settings):
+        self.agent = Agent(OBJECT, a_program(*(a_policy(rule, name=f"policy-{number}") for number, rule in enumerate(rules))), **settings)
+        self.seen = []
+        self.at = {}
+
+    def round(self):
+        for event in self.agent.events(0.05):
+            self.take(self.agent.judge(event))
+        self.take(self.agent.advance())
+
+    def take(self, detections):
+        for detection in detections:
+            self.at.setdefault(detection.id, time.monotonic())
+            self.seen.append(detection)
+
+    def found(self, rule, *, count=1, patience=PATIENCE_SECONDS):
+        end = time.monotonic() + patience
+        while True:
+            found = [detection for detection in self.seen if detection.rule == rule]
+            if len(found) >= count:
+                return found
+            assert time.monotonic() < end, f"{len(found)} of {count} {rule}; seen: {[detection.rule for detection in self.seen]}"
+            self.round()
+
+
+@pytest.fixture
+def judging():
+    made = []
+
+    def make(*rules, **settings):
+        made.append(Judging(rules, **settings))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.agent.close()
+
+
+@pytest.fixture
+def program(tmp_path):
+    copy = tmp_path / "program"
+    shutil.copy("/bin/sleep", copy)
+    return copy
+
+
+def digest(path):
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def a_rule(name, when, *, on="process.exec", more=""):
+    return f'- name: {name}\n  "on": [{on}]\n  when: |-\n    {when}\n  severity: P2\n{more}'
+
+
+def test_a_rule_on_the_hash_of_a_program_holds_once_it_is_known_and_others_do_not_wait(judging, program):
+    watching = judging(
+        a_rule("hashed", f'process.exe == "{program}" && process.exe_hash == "{digest(program)}"'),
+        a_rule("other-hash", f'process.exe == "{program}" && process.exe_hash == "{"0" * 64}"'),
+        a_rule("plain", f'process.exe == "{program}"'),
+    )
+    with subprocess.Popen([program, "5"]) as process:
+        (hashed,) = watching.found("hashed")
+        (plain,) = watching.found("plain")
+        process.kill()
+    assert watching.at[plain.id] <= watching.at[hashed.id]
+    assert hashed.unresolved == plain.unresolved == ()
+    assert hashed.observed_at == plain.observed_at
+    assert not [one for one in watching.seen if one.rule == "other-hash"]
+    assert watching.agent.late.judged["known"] >= 1
+
+
+def test_a_file_is_hashed_when_a_rule_about_it_needs_that(judging, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("content")
+    os.stat(secret)
+    watching = judging(a_rule("read", f'file.path == "{secret}" && file.hash == "{digest(secret)}"', on="file.open", more='  message: "{file.hash}"\n'))
+    subprocess.run(["/bin/cat", secret], check=True, capture_output=True)
+    (read,) = watching.found("read")
+    assert (read.message, read.unresolved) == (digest(secret), ())
+
+
+def test_a_file_that_is_gone_before_it_could_be_hashed_is_said_to_be_unresolved(judging, tmp_path):
+    short = tmp_path / "short"
+    watching = judging(a_rule("read", f'file.path == "{short}" && !has(file.hash)', on="file.open"))
+    subprocess.run(["/bin/sh", "-c", f"echo content > {short}; cat {short}; rm {short}"], check=True, capture_output=True)
+    assert watching.found("read")[-1].unresolved == ("file.hash",)
+
+
+def test_a_burst_is_counted_by_hashes_that_come_late(judging, program):
+    more = "  threshold: {count: 3, within: 1h, by: [process.exe_hash]}\n"
+    watching = judging(a_rule("often", f'process.exe == "{program}"', more=more))
+    for _ in range(3):
+        subprocess.run([program, "0"], check=True)
+    (often,) = watching.found("often")
+    assert (often.count, often.unresolved, watching.agent.engine.late) == (3, (), 0)
+
+
+@pytest.fixture
+def runtime(tmp_path):
+    """Folder of a containerd whose files are written later; `describe` writes them."""
+    tasks = tmp_path / "run/containerd/io.containerd.runtime.v2.task/k8s.io"
+    tasks.mkdir(parents=True)
+    return tasks
+
+
+def describe(tasks):
+    folder = tasks / ID
+    folder.mkdir()
+    (folder / "part").write_text(json.dumps(BUNDLE))
+    (folder / "part").rename(folder / "config.json")
+
+
+NAMED = a_rule("named", 'has(container.id) && process.exe == "/usr/bin/sleep"', more='  message: "{container.name} of {pod.namespace}/{pod.name}"\n')
+SHOP = a_rule("shop", 'process.exe == "/usr/bin/sleep" && pod.namespace == "shop"', more='  message: "{container.image}"\n')
+
+
+def test_a_container_whose_files_appear_after_its_first_act_is_named_by_them(judging, runtime, tmp_path):
+    watching = judging(NAMED, SHOP)
+    watching.agent.around.containers.runtimes = Runtimes(tmp_path)
+    with cgroup(POD_CGROUP) as folder, start_in([folder], "/bin/sleep", "30") as sleeping:
+        end = time.monotonic() + 0.4
+        while time.monotonic() < end:
+            watching.round()
+        assert (watching.seen, len(watching.agent.late)) == ([], 2)
+        describe(runtime)
+        (named,) = watching.found("named", patience=1.0)
+        (shop,) = watching.found("shop", patience=1.0)
+        sleeping.kill()
+    assert (named.message, shop.message) == ("web of shop/web-0", "registry.example/web:1")
+    assert named.unresolved == shop.unresolved == ()
+    assert (named.act.container, named.act.pod) == ("web", "shop/web-0")
+
+
+def test_a_container_that_nothing_describes_is_waited_for_two_seconds_once(judging, runtime, tmp_path):
+    assert not (runtime / ID).exists()
+    watching = judging(NAMED)
+    watching.agent.around.containers.runtimes = Runtimes(tmp_path)
+    with cgroup(POD_CGROUP) as folder:
+        started = time.monotonic()
+        with start_in([folder], "/bin/sleep", "30") as first:
+            (named,) = watching.found("named")
+            waited = time.monotonic() - started
+            first.kill()
+        started = time.monotonic()
+        with start_in([folder], "/bin/sleep", "30") as second:
+            again = watching.found("named", count=2)[1]
+            waited_again = time.monotonic() - started
+            second.kill()
+    assert 1.9 < waited < 2.6
+    assert waited_again < 1.0
+    assert named.message == "? of ?/?"
+    assert named.unresolved == again.unresolved == ("container.name", "pod.name", "pod.namespace")
+
+
+def test_where_no_runtime_leaves_files_nothing_is_waited_for(judging, tmp_path):
+    watching = judging(NAMED)
+    watching.agent.around.containers.runtimes = Runtimes(tmp_path)
+    started = time.monotonic()
+    with cgroup(POD_CGROUP) as folder, start_in([folder], "/bin/sleep", "30") as sleeping:
+        watching.found("named")
+        sleeping.kill()
+    assert time.monotonic() - started < 1.0
+
+
+LABELLED = a_rule("labelled", 'process.exe == "/usr/bin/sleep" && pod.labels["app"] == "web"', more='  message: "{identity.id} of {pod.owner_kind}"\n')
+UNLABELLED = a_rule("unlabelled", 'has(container.id) && process.exe == "/usr/bin/sleep" && !has(pod.labels)')
+
+
+def feed(state, pods):
+    part = state / "part"
+    part.write_text(json.dumps({"version": 1, "cluster": "test", "node": {"labels": {"pool": "a"}}, "pods": pods}))
+    part.rename(state / NAME)
+
+
+def test_what_the_cluster_knows_of_a_pod_is_waited_for_where_a_feed_tells_it(judging, runtime, tmp_path):
+    state = tmp_path / "state"
+    state.mkdir()
+    feed(state, {})
+    watching = judging(LABELLED, UNLABELLED, state=state)
+    watching.agent.around.containers.runtimes = Runtimes(tmp_path)
+    describe(runtime)
+    with cgroup(POD_CGROUP) as folder:
+        with start_in([folder], "/bin/sleep", "30") as sleeping:
+            end = time.monotonic() + 0.3
+            while time.monotonic() < end:
+                watching.round()
+            assert watching.seen == []
+            feed(state, {POD: {"labels": {"app": "web"}, "service_account": "web", "owner_kind": "Deployment"}})
+            (labelled,) = watching.found("labelled", patience=1.0)
+            sleeping.kill()
+        with start_in([folder], "/bin/sleep", "30") as sleeping:
+            assert watching.found("labelled", count=2, patience=1.0)[1].message == labelled.message
+            sleeping.kill()
+    assert labelled.message == "system:serviceaccount:shop:web of Deployment"
+    assert not [one for one in watching.seen if one.rule == "unlabelled"]
+    assert (watching.agent.around.node.cluster, watching.agent.around.node.labels) == ("test", {"pool": "a"})
+
+
+def test_labels_are_absent_at_once_where_no_feed_is_there(judging, runtime, tmp_path):
+    watching = judging(UNLABELLED)
+    watching.agent.around.containers.runtimes = Runtimes(tmp_path)
+    describe(runtime)
+    started = time.monotonic()
+    with cgroup(POD_CGROUP) as folder, start_in([folder], "/bin/sleep", "30") as sleeping:
+        (unlabelled,) = watching.found("unlabelled")
+        sleeping.kill()
+    assert time.monotonic() - started < 1.0
+    assert unlabelled.unresolved == ()
+
+
+def test_what_waits_at_the_end_is_judged(judging, runtime, tmp_path):
+    assert not (runtime / ID).exists()
+    watching = judging(NAMED)
+    watching.agent.around.containers.runtimes = Runtimes(tmp_path)
+    with cgroup(POD_CGROUP) as folder, start_in([folder], "/bin/sleep", "30") as sleeping:
+        end = time.monotonic() + 0.3
+        while time.monotonic() < end:
+            watching.round()
+        assert watching.seen == []
+        watching.take(watching.agent.finish())
+        sleeping.kill()
+    assert [one.rule for one in watching.seen] == ["named"]
+    assert watching.agent.late.judged == {"ended": 1}
