@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any, NamedTuple
 
 from watchkeeper_detection.redact import redact
 from watchkeeper_sensor.kernel import records
-from watchkeeper_sensor.kernel.records import text, texts
+from watchkeeper_sensor.kernel.records import pieces, text, texts
 from watchkeeper_sensor.process_view import ProcessView
 
 ANCESTORS = 16
@@ -40,6 +41,8 @@ ENVIRONMENT = (
     "GIT_SSH_COMMAND",
 )
 """Beginnings of variables that tell something about the program; others may hold secrets and are not kept."""
+_BEGINNINGS = tuple(one.encode() for one in ENVIRONMENT)
+REPEATING = 256  # letters of an argument that may come again; a longer one is not remembered
 
 
 class Ancestor(NamedTuple):
@@ -160,6 +163,7 @@ def process_unique_id(boot_id: str, process_id: int, start: int) -> str:
     return f"{boot_id[:8]}:{process_id}:{start // TICK_NS}"
 
 
+@lru_cache(maxsize=4096)
 def address_text(family: int, address: bytes) -> str | None:
     """Text of an address in network order; an IPv4 one that is mapped into IPv6 as what it is. None for the unspecified family."""
     if family == socket.AF_INET:
@@ -176,10 +180,10 @@ def image_of_exec(record: bytes, image: Image) -> Any:
     image.exe = text(record, made.exe_path)
     image.exe_identity = records.FILE_IDENTITY.pick(made, "exe")
     image.name = text(record, made.name)
-    image.args = [redact(one) for one in texts(record, made.argument_text)]
+    image.args = [_redacted(one) for one in texts(record, made.argument_text)]
     image.args_count = made.arguments
     image.args_truncated = made.argument_bytes > made.argument_text >> 16
-    image.environment = _selected(texts(record, made.environment))
+    image.environment = _selected(pieces(record, made.environment))
     image.cwd = text(record, made.directory)
     image.tty = text(record, made.tty)
     image.credentials = records.CREDENTIALS.pick(made, "credentials")
@@ -194,16 +198,25 @@ def image_of_exec(record: bytes, image: Image) -> Any:
     return made
 
 
+@lru_cache(maxsize=4096)
+def _remembered(text: str) -> str:
+    return redact(text)
+
+
+def _redacted(text: str) -> str:
+    return _remembered(text) if len(text) <= REPEATING else redact(text)
+
+
 def _descriptor(found: Any) -> tuple[str, str | None, int | None]:
     kind = DESCRIPTOR_TYPES[found.type] if found.type < len(DESCRIPTOR_TYPES) else "other"
     is_network = found.family in (socket.AF_INET, socket.AF_INET6)
     return kind, address_text(found.family, found.remote) if is_network else None, found.remote_port if is_network else None
 
 
-def _selected(variables: list[str]) -> dict[str, str]:
+def _selected(variables: list[bytes]) -> dict[str, str]:
     found = {}
     for variable in variables:
-        if variable.startswith(ENVIRONMENT):
-            name, _, value = variable.partition("=")
-            found[name] = redact(value)
+        if variable.startswith(_BEGINNINGS):
+            name, _, value = variable.decode("utf-8", "backslashreplace").partition("=")
+            found[name] = _redacted(value)
     return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections import namedtuple
+from functools import partial
 from typing import Any
 
 VERSION = 1
@@ -128,6 +129,8 @@ class Layout:
         self._struct = struct.Struct("<" + "".join(formats))
         self.size = self._struct.size
         self._tuple = _tuple_type(name, names)
+        self._make = partial(tuple.__new__, self._tuple)
+        self._slices: dict[tuple[type, str], slice] = {}
 
     def offsets(self) -> list[int]:
         """Where each field stands, in bytes."""
@@ -139,13 +142,16 @@ class Layout:
 
     def pick(self, of: Any, prefix: str) -> Any:
         """The fields of this layout, out of a tuple that holds it under `prefix`."""
-        start = of._fields.index(f"{prefix}_{self.fields[0]}")
-        return self._tuple._make(of[start : start + len(self.fields)])
+        place = self._slices.get((of.__class__, prefix))
+        if place is None:
+            start = of._fields.index(f"{prefix}_{self.fields[0]}")
+            place = self._slices[(of.__class__, prefix)] = slice(start, start + len(self.fields))
+        return self._make(of[place])
 
     def read(self, record: bytes) -> Any:
         """The fields; raises ValueError for a record that is too short."""
         try:
-            return self._tuple._make(self._struct.unpack_from(record))
+            return self._make(self._struct.unpack_from(record))
         except struct.error:
             raise ValueError(f"a {self.name} has {self.size} bytes, this one {len(record)}") from None
 
@@ -162,11 +168,16 @@ def text(record: bytes, place: int) -> str | None:
     return record[at : at + length].decode("utf-8", "backslashreplace")
 
 
-def texts(record: bytes, place: int) -> list[str]:
-    """Texts ended by NUL."""
+def pieces(record: bytes, place: int) -> list[bytes]:
+    """The bytes of texts ended by NUL."""
     at, length = place & 0xFFFF, place >> 16
     whole = record[at : at + length]
-    return [one.decode("utf-8", "backslashreplace") for one in whole.removesuffix(b"\0").split(b"\0")] if whole else []
+    return whole.removesuffix(b"\0").split(b"\0") if whole else []
+
+
+def texts(record: bytes, place: int) -> list[str]:
+    """Texts ended by NUL."""
+    return [one.decode("utf-8", "backslashreplace") for one in pieces(record, place)]
 
 
 RECORD = Layout("record", "kind H, flags H, size I, id Q, time Q, cgroup Q, start Q, process I, thread I, syscall i, result i, uid I, padding I")
