@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
- * A system call's handler: `CALL_HANDLER(name) { … call->arguments[0] … }`. dispatch.bpf.c calls it when the call returns;
+ * A system call's handler: `CALL_HANDLER(name) { … call->arguments[0] … }`. dispatch.bpf.h calls it when the call returns;
  * programs.py says for which numbers. It runs as a tail call, so it may be missing on a kernel that refuses it. Several handlers of one
  * call run one after the other.
  */

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
- * What records of files have in common: the kernel's word on a file that a descriptor leads to, the caller's word on any other, and
- * the tests of paths that are made before there is a record.
+ * What records of files have in common: the kernel's word on a file that a descriptor leads to, the caller's word on any other.
  */
 #pragma once
 
@@ -25,7 +24,7 @@
 
 _Static_assert(FILE_SETFLAGS < 64, "kinds of files lie in the first word of a kind_set");
 
-/* What this process wrote already, by inode. Value: until when the answer holds that nobody asks for it, nanoseconds; 0: it was told. */
+/* Files of which was told already that this process writes them. */
 struct written_key {
 	u64 inode;
 	u32 device;
@@ -36,8 +35,30 @@ struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
 	__type(key, struct written_key);
-	__type(value, u64);
+	__type(value, u32);
 } written SEC(".maps") __weak;
+
+static __always_inline void file_written_key(struct written_key *key, struct task_struct *task, struct inode *inode)
+{
+	struct super_block *system = (void *)READ_WORD(struct inode, inode, i_sb);
+	key->inode = READ_WORD(struct inode, inode, i_ino);
+	key->device = READ_HALF(struct super_block, system, s_dev);
+	key->process = READ_HALF(struct task_struct, task, tgid);
+}
+
+/* Print of a file that this process writes and of which was told. */
+static __always_inline u64 file_written_print(const struct written_key *key)
+{
+	return print_with(print_with(print_begin(~0ULL), key->inode), key->device | (u64)key->process << 32);
+}
+
+static __always_inline void file_forget_writes(struct task_struct *task, struct inode *inode)
+{
+	struct written_key key = {};
+	file_written_key(&key, task, inode);
+	print_forget(file_written_print(&key));
+	bpf_map_delete_elem(&written, &key);
+}
 
 /* What of an open file is asked most, by one read where it lies near. */
 struct file_seen {
@@ -54,7 +75,7 @@ struct file_seen {
 
 static __always_inline void file_see(struct file_seen *to, struct file *file)
 {
-	if (FILE_IS_NEAR(f_path.dentry) && FILE_IS_NEAR(f_path.mnt) && FILE_IS_NEAR(f_inode) && FILE_IS_NEAR(f_mode) && FILE_IS_NEAR(f_flags)) {
+	if (!CAN_CAST && FILE_IS_NEAR(f_path.dentry) && FILE_IS_NEAR(f_path.mnt) && FILE_IS_NEAR(f_inode) && FILE_IS_NEAR(f_mode) && FILE_IS_NEAR(f_flags)) {
 		u64 near[FILE_NEAR_BYTES / 8] = {};
 		bpf_probe_read_kernel(near, sizeof(near), file);
 		to->dentry = FILE_OF(struct dentry *, f_path.dentry);
@@ -64,11 +85,11 @@ static __always_inline void file_see(struct file_seen *to, struct file *file)
 		to->flags = FILE_OF(u32, f_flags);
 		return;
 	}
-	to->dentry = BPF_CORE_READ(file, f_path.dentry);
-	to->mnt = BPF_CORE_READ(file, f_path.mnt);
-	to->inode = BPF_CORE_READ(file, f_inode);
-	to->mode = BPF_CORE_READ(file, f_mode);
-	to->flags = BPF_CORE_READ(file, f_flags);
+	to->dentry = (void *)READ_WORD(struct file, file, f_path.dentry);
+	to->mnt = (void *)READ_WORD(struct file, file, f_path.mnt);
+	to->inode = (void *)READ_WORD(struct file, file, f_inode);
+	to->mode = READ_WORD(struct file, file, f_mode);
+	to->flags = READ_WORD(struct file, file, f_flags);
 }
 
 /* Whether a call is told of: it did what it was called for, or the kernel denied it. */
@@ -83,99 +104,6 @@ static __always_inline u64 file_next_id(void)
 	u32 zero = 0;
 	u64 *count = bpf_map_lookup_elem(&sequence, &zero);
 	return count ? (u64)bpf_get_smp_processor_id() << 48 | ++*count : 0;
-}
-
-/* Kinds (bits) that an act could be told as. It lies in memory and is volatile, for the verifier would follow each of its values
- * through the walk.
- */
-struct file_choice {
-	u64 asked;
-	u64 by_path; /* of those, asked for some paths only */
-	u64 told;
-	u64 access;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, struct file_choice);
-} file_choices SEC(".maps") __weak;
-
-static __always_inline volatile struct file_choice *file_choice(void)
-{
-	u32 zero = 0;
-	volatile struct file_choice *choice = bpf_map_lookup_elem(&file_choices, &zero);
-	if (choice)
-		choice->asked = choice->by_path = choice->told = 0;
-	return choice;
-}
-
-static __always_inline void file_ask(volatile struct file_choice *choice, u32 kind, u64 holds)
-{
-	u64 flags = record_is_wanted(kind), asked = flags & WANTED & holds;
-	choice->asked |= asked << kind;
-	choice->by_path |= (flags >> 1 & asked) << kind;
-}
-
-static __always_inline u64 file_kinds_by_name(struct path_buffer *buffer, struct dentry *dentry)
-{
-	u32 zero = 0;
-	void *tests = bpf_map_lookup_elem(&name_filter, &zero);
-	if (!tests)
-		return 0;
-	__builtin_memset(&buffer->name, 0, sizeof(buffer->name));
-	bpf_probe_read_kernel_str(buffer->name.name, NAME_KEY_BYTES, BPF_CORE_READ(dentry, d_name.name));
-	struct kind_set *set = bpf_map_lookup_elem(tests, &buffer->name);
-	return set ? set->bits[0] : 0;
-}
-
-/* A path that is too long to be seen whole may be any. */
-static __always_inline u64 file_kinds_by_path(struct path_buffer *buffer, struct path_found found)
-{
-	u32 zero = 0, length = found.length;
-	void *tests = bpf_map_lookup_elem(&path_filter, &zero);
-	if (!tests)
-		return 0;
-	if (found.truncated)
-		return ~0ULL;
-	length = path_key_length(length);
-	bpf_probe_read_kernel(buffer->key.path, length, &buffer->bytes[found.offset & (PATH_END - 1)]);
-	if (length < PATH_KEY_BYTES) /* always; what follows is not compared */
-		buffer->key.path[length] = 0;
-	buffer->key.length = (length + 1) * 8;
-	struct kind_set *set = bpf_map_lookup_elem(tests, &buffer->key);
-	return set ? set->bits[0] : 0;
-}
-
-static __always_inline struct path_found file_path(struct path_buffer *buffer, const struct file_seen *seen)
-{
-	struct task_struct *task = (void *)bpf_get_current_task();
-	struct fs_struct *fs = BPF_CORE_READ(task, fs);
-	return path_find(buffer, seen->dentry, seen->mnt, __builtin_preserve_access_index(&fs->root));
-}
-
-/* Decide which of the kinds asked for are told of this file; returns its path, walked when one is asked for. */
-static __always_inline struct path_found file_choose_seen(volatile struct file_choice *choice, struct path_buffer *buffer,
-							  const struct file_seen *seen)
-{
-	struct path_found found = {};
-	choice->told = choice->asked & ~choice->by_path;
-	if (choice->by_path)
-		choice->told |= choice->by_path & file_kinds_by_name(buffer, seen->dentry);
-	if (!choice->asked)
-		return found;
-	found = file_path(buffer, seen);
-	if (choice->asked != choice->told)
-		choice->told |= choice->by_path & file_kinds_by_path(buffer, found);
-	return found;
-}
-
-static __always_inline struct path_found file_choose(volatile struct file_choice *choice, struct path_buffer *buffer, struct file *file)
-{
-	struct file_seen seen = {};
-	file_see(&seen, file);
-	return file_choose_seen(choice, buffer, &seen);
 }
 
 /* Process (tgid in the initial namespace) that a file under /proc belongs to. */

@@ -6,7 +6,7 @@
  * they are handed over: the kernel frees the paths before it says what came of them. Before 6.0 the operation alone is told (io_uring.bpf.c).
  * Nothing is attached or costs anything but at operations of rings.
  */
-#include "file.bpf.h"
+#include "file_filter.bpf.h"
 #include "io_uring.bpf.h"
 
 #define AT_REMOVEDIR 0x200
@@ -156,10 +156,13 @@ static __always_inline int io_uring_open_reached(struct open_handed_over *open, 
 	if (!buffer || !choice)
 		return 0;
 	u64 mode = BPF_CORE_READ(file, f_mode);
-	choice->access = (mode & FMODE_READ) * FILE_FOR_READ | (mode / FMODE_WRITE & 1) * FILE_FOR_WRITE | (mode / FMODE_PATH & 1) * FILE_PATH_ONLY |
+	u64 asked = 0, by_path = 0, access = (mode & FMODE_READ) * FILE_FOR_READ | (mode / FMODE_WRITE & 1) * FILE_FOR_WRITE | (mode / FMODE_PATH & 1) * FILE_PATH_ONLY |
 			 (mode / FMODE_CREATED & 1) * FILE_CREATED;
-	file_ask(choice, FILE_OPEN, 1);
-	file_ask(choice, FILE_CREATE, choice->access / FILE_CREATED & 1);
+	file_ask(&asked, &by_path, FILE_OPEN, 1);
+	file_ask(&asked, &by_path, FILE_CREATE, access / FILE_CREATED & 1);
+	choice->access = access;
+	choice->asked = asked;
+	choice->by_path = by_path;
 	struct path_found found = file_choose(choice, buffer, file);
 	if (!choice->told || record_of_quiet_process())
 		return 0;

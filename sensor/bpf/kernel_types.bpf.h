@@ -53,7 +53,7 @@ enum {
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct pt_regs {
-	unsigned long bx, cx, dx, si, di, bp, ax, orig_ax, r8, r9, r10, ip, sp;
+	unsigned long bx, cx, dx, si, di, bp, ax, orig_ax, r8, r9, r10, r11, ip, flags, sp;
 };
 
 struct thread_info {
@@ -115,7 +115,7 @@ struct cred {
 };
 
 struct qstr {
-	u32 len;
+	u32 hash, len;
 	const unsigned char *name;
 };
 
@@ -151,8 +151,17 @@ struct inode {
 	void *i_private;
 };
 
+struct seqcount {
+	unsigned int sequence;
+};
+
+struct seqcount_spinlock {
+	struct seqcount seqcount;
+};
+
 struct dentry {
 	struct hlist_bl_node d_hash;
+	struct seqcount_spinlock d_seq;
 	struct dentry *d_parent;
 	struct qstr d_name;
 	struct inode *d_inode;

@@ -7,6 +7,7 @@
 #define NAME_KEY_BYTES 64
 #define SYSCALLS       512
 #define CALL_HANDLERS  4              /* that one system call can have */
+#define PRINTS         16384
 #define COMPAT_PLACE   (SYSCALLS - 1) /* handler of every 32-bit call, before those of its number */
 
 /* Which records the loaded policies ask for. */
@@ -28,13 +29,30 @@ struct name_key {
 	char name[NAME_KEY_BYTES];
 };
 
+/* How a call ended, as programs.py asks for it. */
+enum call_end {
+	ENDED_POSITIVE = 1 << 0,
+	ENDED_ZERO = 1 << 1,
+	ENDED_DENIED = 1 << 2, /* EPERM, EACCES, EROFS, ETXTBSY */
+	ENDED_FAILED = 1 << 3,
+	/* Looked at before any handler runs, where all handlers of the call are content with that: */
+	LOOK_AT_OPEN = 1 << 4,
+	LOOK_AT_WRITE = 1 << 5,
+	LOOK_AT_MEMORY = 1 << 6,
+	COMPAT_ASKED = 1 << 7, /* a handler asks for the 32-bit call of this number */
+};
+
+struct settings {
+	u64 generation; /* a number of the filters in force, which no other filters had */
+};
+
 struct call {
 	u64 arguments[6];
 	s64 result;
 	s32 number; /* as 64-bit callers use it */
 	u32 compat;
-	u32 next; /* place of the next handler */
-	u32 padding;
+	u32 next;   /* place of the next handler */
+	u32 looked; /* an open was looked at: its choice is made up (file_filter.bpf.h) */
 };
 
 struct bucket {
@@ -160,6 +178,29 @@ struct {
 	__array(values, struct name_tests);
 } name_filter SEC(".maps") __weak;
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct settings);
+} settings SEC(".maps") __weak;
+
+/* Ends (enum call_end) of a call that handlers ask for, by its number; without one the call costs no more than this look. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SYSCALLS);
+	__type(key, u32);
+	__type(value, u32);
+} told_ends SEC(".maps") __weak;
+
+/* Prints (print.bpf.h) of what was looked at a moment ago and is not to be told: place by print. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, PRINTS);
+	__type(key, u32);
+	__type(value, u64);
+} prints SEC(".maps") __weak;
+
 /* Processes whose acts are not told: the sensor itself. Key: process id. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -168,7 +209,7 @@ struct {
 	__type(value, u32);
 } quiet_processes SEC(".maps") __weak;
 
-/* Handlers of system calls by number, called by dispatch.bpf.c; a call's second handler stands SYSCALLS further, and so on. */
+/* Handlers of system calls by number, called by dispatch.bpf.h; a call's second handler stands SYSCALLS further, and so on. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
 	__uint(max_entries, SYSCALLS *CALL_HANDLERS);

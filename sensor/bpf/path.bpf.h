@@ -1,21 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
- * Files by identity, and their canonical path: a walk from dentry to dentry and mount to mount, up to the process's root.
+ * The canonical path of a file: a walk from dentry to dentry and mount to mount, up to the process's root.
  * The caller's memory has no say in it, so nobody can race it. About 0.4 µs for six parts.
  */
 #pragma once
 
-#define PATH_END      4096
-#define PATH_PARTS    200
-#define OVERLAY_MAGIC 0x794c7630
-#define TMPFS_MAGIC   0x01021994
-#define S_IFMT        0170000
-#define S_IFREG       0100000
-#define S_IFCHR       0020000
-#define S_IFIFO       0010000
-#define S_IFSOCK      0140000
-#define AF_UNIX       1
-#define AF_INET       2
-#define AF_INET6      10
+#define PATH_END   4096
+#define PATH_PARTS 200
 
 struct path_found {
 	u32 offset; /* in the buffer, of the first byte */
@@ -28,47 +18,78 @@ struct path_walk {
 	struct vfsmount *mnt, *root_mnt;
 };
 
-/* What a step needs of a directory entry. In the kernel it lies side by side, so one read does; the offsets are asked all the same. */
+/* What a step needs of a directory entry. */
 struct path_entry {
 	struct dentry *parent;
-	u32 hash;
-	u32 length;
 	const unsigned char *name;
+	u32 length;
+	u32 hash;     /* of the name, salted with the parent's address */
+	u32 sequence; /* odd while the entry is renamed, and another number afterwards */
 };
+
+#define ENTRY_NEAR_BYTES      64
+#define ENTRY_IS_NEAR(field)  (bpf_core_field_offset(struct dentry, field) <= ENTRY_NEAR_BYTES - 16)
+#define ENTRY_OF(type, field) (*(type *)((void *)near + bpf_core_field_offset(struct dentry, field)))
 
 static __always_inline void path_entry(struct path_entry *to, struct dentry *dentry)
 {
-	const u32 at = bpf_core_field_offset(struct dentry, d_parent), name = bpf_core_field_offset(struct dentry, d_name);
-	const u32 length = bpf_core_field_offset(struct qstr, len), text = bpf_core_field_offset(struct qstr, name);
-	if (name == at + 8 && length == 4 && text == 8) {
-		bpf_probe_read_kernel(to, sizeof(*to), (void *)dentry + at);
+	if (!CAN_CAST && ENTRY_IS_NEAR(d_parent) && ENTRY_IS_NEAR(d_name) && ENTRY_IS_NEAR(d_seq)) { /* side by side: one read */
+		u64 near[ENTRY_NEAR_BYTES / 8] = {};
+		bpf_probe_read_kernel(near, sizeof(near), dentry);
+		to->parent = ENTRY_OF(struct dentry *, d_parent);
+		to->name = ENTRY_OF(const unsigned char *, d_name.name);
+		to->length = ENTRY_OF(u32, d_name.len);
+		to->hash = ENTRY_OF(u32, d_name.hash);
+		to->sequence = ENTRY_OF(u32, d_seq);
 		return;
 	}
-	to->parent = BPF_CORE_READ(dentry, d_parent);
-	to->length = BPF_CORE_READ(dentry, d_name.len);
-	to->name = BPF_CORE_READ(dentry, d_name.name);
+	u64 name = READ_WORD(struct dentry, dentry, d_name.hash); /* and the length */
+	to->parent = (void *)READ_WORD(struct dentry, dentry, d_parent);
+	to->name = (void *)READ_WORD(struct dentry, dentry, d_name.name);
+	to->hash = name;
+	to->length = name >> 32;
+	to->sequence = READ_WORD(struct dentry, dentry, d_seq);
+}
+
+#define NAME_WORDS 4 /* of a name that is copied by plain loads: most are shorter */
+
+/* Copy a name in front of what was copied before. Words reach beyond its end, so what lies there is put back; the buffer has room for that. */
+static __always_inline void path_copy_name(char *to, const unsigned char *from, u32 length)
+{
+	if (!CAN_CAST || length > NAME_WORDS * 8) {
+		bpf_probe_read_kernel(to, length, from);
+		return;
+	}
+	u64 following = *(u64 *)(to + length);
+#pragma unroll
+	for (u32 word = 0; word < NAME_WORDS; word++)
+		if (word * 8 < length)
+			*(u64 *)(to + word * 8) = read_word(from + word * 8);
+	*(u64 *)(to + length) = following;
+}
+
+/* From the top of a mount to where it is mounted; false at the top of all. */
+static __always_inline bool path_step_out(struct path_walk *walk)
+{
+	struct mount *mount = (void *)walk->mnt - bpf_core_field_offset(struct mount, mnt);
+	struct mount *above = (void *)READ_WORD(struct mount, mount, mnt_parent);
+	if (above == mount)
+		return false;
+	walk->dentry = (void *)READ_WORD(struct mount, mount, mnt_mountpoint);
+	walk->mnt = (void *)above + bpf_core_field_offset(struct mount, mnt);
+	walk->top = (void *)READ_WORD(struct mount, above, mnt.mnt_root);
+	return true;
 }
 
 static __always_inline bool path_step(struct path_walk *walk, struct path_buffer *buffer)
 {
-	struct dentry *dentry = walk->dentry; /* locals: BPF_CORE_READ would take a member of ours for one of the kernel's */
-	struct vfsmount *mnt = walk->mnt;
 	struct path_entry entry = {};
 
-	if (dentry == walk->root_dentry && mnt == walk->root_mnt)
+	if (walk->dentry == walk->root_dentry && walk->mnt == walk->root_mnt)
 		return false;
-	if (dentry == walk->top) {
-		struct mount *mount = (void *)mnt - bpf_core_field_offset(struct mount, mnt);
-		struct mount *above = BPF_CORE_READ(mount, mnt_parent);
-		if (above == mount)
-			return false;
-		walk->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
-		mnt = (void *)above + bpf_core_field_offset(struct mount, mnt);
-		walk->mnt = mnt;
-		walk->top = BPF_CORE_READ(mnt, mnt_root);
-		return true;
-	}
-	path_entry(&entry, dentry);
+	if (walk->dentry == walk->top)
+		return path_step_out(walk);
+	path_entry(&entry, walk->dentry);
 	u32 length = entry.length & 255;
 	u32 offset = buffer->offset;
 	if (offset < length + 1) {
@@ -77,21 +98,22 @@ static __always_inline bool path_step(struct path_walk *walk, struct path_buffer
 	}
 	offset -= length + 1;
 	buffer->bytes[offset & (PATH_END - 1)] = '/';
-	bpf_probe_read_kernel(&buffer->bytes[(offset + 1) & (PATH_END - 1)], length, entry.name);
+	path_copy_name(&buffer->bytes[(offset + 1) & (PATH_END - 1)], entry.name, length);
 	buffer->offset = offset;
+	bool hangs_nowhere = walk->dentry == entry.parent; /* as a memfd: it has its name alone */
 	walk->dentry = entry.parent;
-	return dentry != entry.parent; /* what hangs nowhere, as a memfd, has its name alone */
+	return !hangs_nowhere;
 }
 
 /* Writes the path of `path` as seen from `root` (0: from the host) to the end of the buffer. */
 static __always_inline struct path_found path_find(struct path_buffer *buffer, struct dentry *dentry, struct vfsmount *mnt, struct path *root)
 {
-	struct path_walk walk = {.dentry = dentry, .mnt = mnt, .top = BPF_CORE_READ(mnt, mnt_root)};
+	struct path_walk walk = {.dentry = dentry, .mnt = mnt, .top = (void *)READ_WORD(struct vfsmount, mnt, mnt_root)};
 	buffer->offset = PATH_END;
 	buffer->truncated = 0;
 	if (root) {
-		walk.root_dentry = BPF_CORE_READ(root, dentry);
-		walk.root_mnt = BPF_CORE_READ(root, mnt);
+		walk.root_dentry = (void *)READ_WORD(struct path, root, dentry);
+		walk.root_mnt = (void *)READ_WORD(struct path, root, mnt);
 	}
 	for (int part = 0;; part++) {
 		if (part == PATH_PARTS)
@@ -139,74 +161,6 @@ static __always_inline void path_of_file(struct record *record, struct text *tex
 	path_append(record, text, buffer, found);
 }
 
-static __always_inline bool path_is_upper(struct inode *inode)
-{
-	struct ovl_inode *overlay = (void *)inode - bpf_core_field_offset(struct ovl_inode, vfs_inode);
-	if (!bpf_core_type_exists(struct ovl_inode))
-		return false;
-	return BPF_CORE_READ(overlay, __upperdentry) != 0;
-}
-
-static __always_inline bool path_is_memfd(struct dentry *dentry, u64 magic)
-{
-	char name[8] = {};
-	if (magic != TMPFS_MAGIC && magic != 0x958458f6 /* hugetlbfs */)
-		return false;
-	if (BPF_CORE_READ(dentry, d_parent) != dentry)
-		return false; /* a memfd hangs nowhere */
-	bpf_probe_read_kernel(name, 6, BPF_CORE_READ(dentry, d_name.name));
-	return name[0] == 'm' && name[1] == 'e' && name[2] == 'm' && name[3] == 'f' && name[4] == 'd' && name[5] == ':';
-}
-
-#define INODE_NEAR_BYTES      128
-#define INODE_IS_NEAR(field)  (bpf_core_field_offset(struct inode, field) <= INODE_NEAR_BYTES - 8)
-#define INODE_OF(type, field) (*(type *)((void *)near + bpf_core_field_offset(struct inode, field)))
-
-/* The fields of an inode lie together: one read instead of seven, where this kernel has them so. Returns the file system. */
-static __always_inline struct super_block *path_inode(struct file_identity *to, struct inode *inode)
-{
-	if (INODE_IS_NEAR(i_ino) && INODE_IS_NEAR(i_size) && INODE_IS_NEAR(i_nlink) && INODE_IS_NEAR(i_mode) && INODE_IS_NEAR(i_uid) &&
-	    INODE_IS_NEAR(i_gid) && INODE_IS_NEAR(i_sb)) {
-		u64 near[INODE_NEAR_BYTES / 8] = {};
-		bpf_probe_read_kernel(near, sizeof(near), inode);
-		to->inode = INODE_OF(u64, i_ino);
-		to->size = INODE_OF(u64, i_size);
-		to->links = INODE_OF(u32, i_nlink);
-		to->mode = INODE_OF(u16, i_mode);
-		to->owner_uid = INODE_OF(u32, i_uid);
-		to->owner_gid = INODE_OF(u32, i_gid);
-		return INODE_OF(struct super_block *, i_sb);
-	}
-	to->inode = BPF_CORE_READ(inode, i_ino);
-	to->size = BPF_CORE_READ(inode, i_size);
-	to->links = BPF_CORE_READ(inode, i_nlink);
-	to->mode = BPF_CORE_READ(inode, i_mode);
-	to->owner_uid = BPF_CORE_READ(inode, i_uid.val);
-	to->owner_gid = BPF_CORE_READ(inode, i_gid.val);
-	return BPF_CORE_READ(inode, i_sb);
-}
-
-static __always_inline void path_identity_of(struct file_identity *to, struct inode *inode, struct dentry *dentry)
-{
-	struct super_block *system = path_inode(to, inode);
-	to->changed_at = drift_ctime(inode);
-	to->magic = BPF_CORE_READ(system, s_magic);
-	to->device = BPF_CORE_READ(system, s_dev);
-	to->flags |= FILE_KNOWN;
-	if (to->magic == OVERLAY_MAGIC)
-		to->flags |= path_is_upper(inode) ? FILE_OVERLAY | FILE_UPPER : FILE_OVERLAY;
-	if (!to->links)
-		to->flags |= FILE_UNLINKED;
-	if (path_is_memfd(dentry, to->magic))
-		to->flags |= FILE_MEMFD | FILE_UNLINKED;
-}
-
-static __always_inline void path_identity(struct file_identity *to, struct file *file)
-{
-	if (file)
-		path_identity_of(to, BPF_CORE_READ(file, f_inode), BPF_CORE_READ(file, f_path.dentry));
-}
-
 /* What of a path's length a key holds. The mask says it in a way that 5.10 and 6.1 understand, whose verifiers lose the bound of the comparison
  * between here and its use; the barrier keeps the compiler from dropping it.
  */
@@ -245,38 +199,4 @@ static __always_inline bool path_name_is_tested(u32 kind, struct path_buffer *bu
 	bpf_probe_read_kernel_str(buffer->name.name, NAME_KEY_BYTES, BPF_CORE_READ(dentry, d_name.name));
 	set = bpf_map_lookup_elem(tests, &buffer->name);
 	return set && kind < 128 && set->bits[(kind >> 6) & 1] >> (kind & 63) & 1;
-}
-
-/* What a descriptor is. */
-static __always_inline void path_descriptor(struct descriptor *to, struct file *file)
-{
-	struct inode *inode = BPF_CORE_READ(file, f_inode);
-	u32 mode = BPF_CORE_READ(inode, i_mode) & S_IFMT, device = BPF_CORE_READ(inode, i_rdev);
-	if (!file)
-		return;
-	to->type = DESCRIPTOR_OTHER;
-	if (mode == S_IFREG)
-		to->type = DESCRIPTOR_FILE;
-	else if (mode == S_IFIFO)
-		to->type = DESCRIPTOR_PIPE;
-	else if (mode == S_IFCHR) {
-		u32 major = device >> 20;
-		if (device == (1 << 20 | 3))
-			to->type = DESCRIPTOR_NULL;
-		else if ((major >= 136 && major <= 143) || major == 4 || major == 5)
-			to->type = DESCRIPTOR_TTY;
-	} else if (mode == S_IFSOCK) {
-		struct socket *socket = BPF_CORE_READ(file, private_data);
-		struct sock *sock = BPF_CORE_READ(socket, sk);
-		to->family = BPF_CORE_READ(sock, __sk_common.skc_family);
-		to->type = DESCRIPTOR_UNIX_SOCKET;
-		if (to->family == AF_INET || to->family == AF_INET6) {
-			to->type = DESCRIPTOR_SOCKET;
-			to->remote_port = __builtin_bswap16(BPF_CORE_READ(sock, __sk_common.skc_dport));
-			if (to->family == AF_INET)
-				bpf_core_read(to->remote, 4, &sock->__sk_common.skc_daddr);
-			else
-				bpf_core_read(to->remote, 16, &sock->__sk_common.skc_v6_daddr);
-		}
-	}
 }

@@ -2,7 +2,7 @@
 /* Signals to others, and what a process changes about itself: its name, its boundaries, its execution domain, the width of its calls.
  *
  * Hooks: tp_btf/signal_generate (5.5 and later), in the sender's context for what processes send; the end of prctl and personality; the
- * first 32-bit call of a process, to which dispatch.bpf.c hands over. Cost: 1.7 µs of a signal that is told; nothing of a 64-bit call.
+ * first 32-bit call of a process, to which dispatch.bpf.h hands over. Cost: 1.7 µs of a signal that is told; nothing of a 64-bit call.
  */
 #include "file.bpf.h"
 #include "target.bpf.h"

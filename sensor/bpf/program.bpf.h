@@ -8,9 +8,12 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 #include <bpf/bpf_core_read.h>
+#include "cast.bpf.h"
 #include "kernel_drift.bpf.h"
 #include "record.bpf.h"
 #include "path.bpf.h"
+#include "identity.bpf.h"
+#include "print.bpf.h"
 #include "call.bpf.h"
 
 /* Keep a record's layout in the object's type information, where the agent's mirror of it is checked. */

@@ -99,11 +99,8 @@ static __always_inline u32 task_current_uid(void)
 	return BPF_CORE_READ(task, cred, uid.val);
 }
 
-static __always_inline u64 task_current_container_key(void)
+static __always_inline u64 task_typed_container_key(struct task_struct *task)
 {
-	if (!TASK_IS_TYPED)
-		return task_container_key((void *)bpf_get_current_task());
-	struct task_struct *task = (void *)bpf_get_current_task_btf();
 	struct cgroup *cgroup = task->cgroups->dfl_cgrp;
 	if (cgroup->level > 0)
 		return cgroup->kn->id | (u64)HIERARCHY_UNIFIED << 56;
@@ -116,9 +113,31 @@ static __always_inline u64 task_current_container_key(void)
 	return 0;
 }
 
+static __always_inline u64 task_current_container_key(void)
+{
+	if (!TASK_IS_TYPED)
+		return task_container_key((void *)bpf_get_current_task());
+	return task_typed_container_key((void *)bpf_get_current_task_btf());
+}
+
+/* Where plain loads are to be had, of any task. */
+static __always_inline struct file *task_file_cast(struct task_struct *task, u32 number)
+{
+	const struct fdtable *table = CAST(struct task_struct, task)->files->fdt;
+	return number < table->max_fds ? (void *)read_word((void *)table->fd + number * 8ULL) : 0;
+}
+
+static __always_inline struct fs_struct *task_current_fs(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	return (void *)READ_WORD(struct task_struct, task, fs);
+}
+
 static __always_inline struct file *task_current_file(u32 number)
 {
 	struct file *file = 0;
+	if (CAN_CAST)
+		return task_file_cast((void *)bpf_get_current_task(), number);
 	if (TASK_IS_TYPED) {
 		struct task_struct *typed = (void *)bpf_get_current_task_btf();
 		struct fdtable *table = typed->files->fdt;

@@ -9,6 +9,7 @@ from watchkeeper_sensor.act_words import PR_SET_MM, PRCTL_BOUNDARIES, PTRACE_REQ
 from watchkeeper_sensor.decoding.kernel_event import kind
 from watchkeeper_sensor.decoding.parts import OTHER_PROCESS, target_part
 from watchkeeper_sensor.kernel import records
+from watchkeeper_sensor.kernel.ends import LOOK_AT_OPEN, POSITIVE, ZERO
 from watchkeeper_sensor.kernel.programs import EVERY_COMPAT_CALL, BpfProgram
 from watchkeeper_sensor.kernel.records import Layout, text
 
@@ -74,7 +75,9 @@ LAYOUTS = (PTRACE, MEMORY_ACCESS, SIGNAL, PRCTL, PERSONALITY)
 PROGRAMS = (
     BpfProgram("process_ptrace", "call", ("process.ptrace",), calls=("ptrace",)),
     BpfProgram("process_memory", "call", ("process.memory_read", "process.memory_write"), calls=("process_vm_readv", "process_vm_writev")),
-    BpfProgram("process_memory_file", "call", ("process.memory_read", "process.memory_write"), calls=("open", "openat", "openat2")),
+    BpfProgram(
+        "process_memory_file", "call", ("process.memory_read", "process.memory_write"), calls=("open", "openat", "openat2"), ends=POSITIVE | ZERO | LOOK_AT_OPEN
+    ),
     BpfProgram("process_signal", "tracepoint", ("process.signal",)),
     BpfProgram("process_prctl", "call", ("process.prctl",), calls=("prctl",)),
     BpfProgram("process_personality", "call", ("process.personality",), calls=("personality",)),

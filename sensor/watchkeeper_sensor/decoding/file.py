@@ -15,6 +15,7 @@ from watchkeeper_sensor.decoding.likeness import Bytes, at
 from watchkeeper_sensor.decoding.parts import file_part
 from watchkeeper_sensor.decoding.paths import normalised
 from watchkeeper_sensor.kernel import records
+from watchkeeper_sensor.kernel.ends import DENIED, LOOK_AT_MEMORY, LOOK_AT_OPEN, LOOK_AT_WRITE, POSITIVE, ZERO
 from watchkeeper_sensor.kernel.programs import BpfProgram
 from watchkeeper_sensor.kernel.records import Layout, text
 from watchkeeper_sensor.names import device_name, file_type
@@ -237,28 +238,32 @@ LAYOUTS = (FILE_PLACE, FILE, FILE_CHANGE)
 OPENS = ("open", "openat", "openat2", "creat", "open_by_handle_at")
 WRITES = ("write", "pwrite64", "writev", "pwritev", "pwritev2", "sendfile", "copy_file_range", "splice")
 
+DONE_OR_DENIED = POSITIVE | ZERO | DENIED
+
 PROGRAMS = (
-    BpfProgram("file_open", "call", ("file.open", "file.create", "file.open_by_handle", "file.write"), calls=OPENS),
-    BpfProgram("file_write", "call", ("file.write",), calls=WRITES),
-    BpfProgram("file_write_mapped", "call", ("file.write",), calls=("mmap",)),
-    BpfProgram("file_write_cloned", "call", ("file.write",), calls=("ioctl",)),
-    BpfProgram("file_rename", "call", ("file.rename",), calls=("rename", "renameat", "renameat2")),
-    BpfProgram("file_link", "call", ("file.link",), calls=("link", "linkat")),
-    BpfProgram("file_symlink", "call", ("file.symlink",), calls=("symlink", "symlinkat")),
-    BpfProgram("file_unlink", "call", ("file.unlink", "file.rmdir"), calls=("unlink", "unlinkat", "rmdir")),
-    BpfProgram("file_make", "call", ("file.mkdir", "file.mknod"), calls=("mkdir", "mkdirat", "mknod", "mknodat")),
-    BpfProgram("file_chmod", "call", ("file.chmod",), calls=("chmod", "fchmod", "fchmodat", "fchmodat2")),
-    BpfProgram("file_chown", "call", ("file.chown",), calls=("chown", "lchown", "fchown", "fchownat")),
+    BpfProgram("file_open", "call", ("file.open", "file.create", "file.open_by_handle", "file.write"), calls=OPENS, ends=DONE_OR_DENIED | LOOK_AT_OPEN),
+    BpfProgram("file_write", "call", ("file.write",), calls=WRITES, ends=POSITIVE | LOOK_AT_WRITE),
+    BpfProgram("file_write_mapped", "call", ("file.write",), calls=("mmap",), ends=POSITIVE | LOOK_AT_MEMORY),
+    BpfProgram("file_write_cloned", "call", ("file.write",), calls=("ioctl",), ends=ZERO),
+    BpfProgram("file_rename", "call", ("file.rename",), calls=("rename", "renameat", "renameat2"), ends=DONE_OR_DENIED),
+    BpfProgram("file_link", "call", ("file.link",), calls=("link", "linkat"), ends=DONE_OR_DENIED),
+    BpfProgram("file_symlink", "call", ("file.symlink",), calls=("symlink", "symlinkat"), ends=DONE_OR_DENIED),
+    BpfProgram("file_unlink", "call", ("file.unlink", "file.rmdir"), calls=("unlink", "unlinkat", "rmdir"), ends=DONE_OR_DENIED),
+    BpfProgram("file_make", "call", ("file.mkdir", "file.mknod"), calls=("mkdir", "mkdirat", "mknod", "mknodat"), ends=DONE_OR_DENIED),
+    BpfProgram("file_chmod", "call", ("file.chmod",), calls=("chmod", "fchmod", "fchmodat", "fchmodat2"), ends=DONE_OR_DENIED),
+    BpfProgram("file_chown", "call", ("file.chown",), calls=("chown", "lchown", "fchown", "fchownat"), ends=DONE_OR_DENIED),
     BpfProgram(
         "file_setxattr",
         "call",
         ("file.setxattr",),
         calls=("setxattr", "lsetxattr", "fsetxattr", "setxattrat", "removexattr", "lremovexattr", "fremovexattr", "removexattrat"),
+        ends=DONE_OR_DENIED,
     ),
-    BpfProgram("file_utime", "call", ("file.utime",), calls=("utime", "utimes", "futimesat", "utimensat")),
-    BpfProgram("file_truncate", "call", ("file.truncate",), calls=("truncate", "ftruncate")),
-    BpfProgram("file_setflags", "call", ("file.setflags",), calls=("ioctl",)),
+    BpfProgram("file_utime", "call", ("file.utime",), calls=("utime", "utimes", "futimesat", "utimensat"), ends=DONE_OR_DENIED),
+    BpfProgram("file_truncate", "call", ("file.truncate",), calls=("truncate", "ftruncate"), ends=DONE_OR_DENIED),
+    BpfProgram("file_setflags", "call", ("file.setflags",), calls=("ioctl",), ends=DONE_OR_DENIED),
 )
+
 
 _FORMS = {
     "open": _opened,

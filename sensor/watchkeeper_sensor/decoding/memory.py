@@ -9,6 +9,7 @@ from watchkeeper_sensor.decoding.kernel_event import kind
 from watchkeeper_sensor.decoding.likeness import Bytes, at
 from watchkeeper_sensor.decoding.parts import file_part
 from watchkeeper_sensor.kernel import records
+from watchkeeper_sensor.kernel.ends import LOOK_AT_MEMORY, POSITIVE, ZERO
 from watchkeeper_sensor.kernel.programs import BpfProgram
 from watchkeeper_sensor.kernel.records import Layout, text
 
@@ -57,9 +58,9 @@ def _memfd(event: Any) -> Any:
 LAYOUTS = (MEMORY, MEMFD)
 
 PROGRAMS = (
-    BpfProgram("memory_map", "call", ("memory.map", "memory.protect"), calls=("mmap", "shmat")),
-    BpfProgram("memory_protect", "call", ("memory.protect", "memory.map"), calls=("mprotect", "pkey_mprotect")),
-    BpfProgram("memfd_create", "call", ("memfd.create",), calls=("memfd_create",)),
+    BpfProgram("memory_map", "call", ("memory.map", "memory.protect"), calls=("mmap", "shmat"), ends=POSITIVE | LOOK_AT_MEMORY),
+    BpfProgram("memory_protect", "call", ("memory.protect", "memory.map"), calls=("mprotect", "pkey_mprotect"), ends=ZERO | LOOK_AT_MEMORY),
+    BpfProgram("memfd_create", "call", ("memfd.create",), calls=("memfd_create",), ends=POSITIVE | ZERO),
 )
 
 TOLD = Bytes(

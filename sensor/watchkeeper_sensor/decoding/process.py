@@ -7,6 +7,7 @@ from typing import Any
 from watchkeeper_detection.record_types import record_type
 from watchkeeper_sensor.decoding.kernel_event import kind
 from watchkeeper_sensor.kernel import records
+from watchkeeper_sensor.kernel.ends import DENIED, FAILED
 from watchkeeper_sensor.kernel.programs import BpfProgram
 from watchkeeper_sensor.kernel.records import text
 from watchkeeper_sensor.names import capability_names
@@ -61,7 +62,7 @@ PROGRAMS = (
     BpfProgram("process_exec", "tracepoint", ("process.exec",)),
     BpfProgram("process_fork", "tracepoint", ("process.fork",)),
     BpfProgram("process_exit", "tracepoint", ("process.exit",)),
-    BpfProgram("process_exec_failed", "call", ("process.exec_failed",), calls=("execve", "execveat")),
+    BpfProgram("process_exec_failed", "call", ("process.exec_failed",), calls=("execve", "execveat"), ends=DENIED | FAILED),
 )
 
 EVENTS = (

@@ -7,6 +7,7 @@ from typing import Any
 from watchkeeper_detection.record_types import record_type
 from watchkeeper_sensor.decoding.kernel_event import kind
 from watchkeeper_sensor.kernel import records
+from watchkeeper_sensor.kernel.ends import LOOK_AT_MEMORY, POSITIVE
 from watchkeeper_sensor.kernel.programs import BpfProgram
 from watchkeeper_sensor.kernel.records import Layout, text
 from watchkeeper_sensor.kernel.tracepoints import has_tracepoint
@@ -33,7 +34,7 @@ PROGRAMS = (
     *((BpfProgram("tamper_freeze", "tracepoint", TAMPERED),) if has_tracepoint("cgroup_freeze") else ()),
     BpfProgram("tamper_ptrace", "call", TAMPERED, calls=("ptrace",)),
     BpfProgram("tamper_bpf", "call", TAMPERED, calls=("bpf",)),
-    BpfProgram("tamper_mmap", "call", TAMPERED, calls=("mmap",)),
+    BpfProgram("tamper_mmap", "call", TAMPERED, calls=("mmap",), ends=POSITIVE | LOOK_AT_MEMORY),
 )
 
 EVENTS = (kind("sensor.tampered", {"sensor": _sensor}),)

@@ -30,6 +30,7 @@ NO_PREALLOC = 1
 PATH_KEY_BYTES, NAME_KEY_BYTES = 252, 64
 PATHS, NAMES = 16384, 4096  # room of the maps
 SET_BYTES = 24
+GENERATION_BYTES = 8
 
 _zero = struct.pack("<I", 0)
 
@@ -54,6 +55,7 @@ class Filters:
                 names.put(name.ljust(NAME_KEY_BYTES, b"\0"), _kind_set(kinds))
             _put_fd(bpf_object.map("path_filter"), paths.fd)
             _put_fd(bpf_object.map("name_filter"), names.fd)
+            bpf_object.map("settings").put(_zero, os.urandom(GENERATION_BYTES))  # after the maps: no print of an old answer is of the new filters
         finally:
             os.close(paths.fd)
             os.close(names.fd)

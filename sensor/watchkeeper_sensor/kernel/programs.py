@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from watchkeeper_sensor.kernel.ends import ANY_END, asked_ends
 from watchkeeper_sensor.kernel.libbpf import BpfError, BpfObject, BpfUnavailableError, give_back_memory, library, possible_processors
 from watchkeeper_sensor.kernel.records import KINDS, NUMBERS
 from watchkeeper_sensor.kernel.ring import Ring, Rings
@@ -41,6 +42,7 @@ class BpfProgram:
     hook      `tracepoint` attaches by itself; `call` is a handler that dispatch calls for `calls`; `cgroup` attaches to the root of the v2 hierarchy
     kinds     event kinds that it tells; attached only when one is wanted
     needs     programs without which it tells nothing
+    ends      of a `call`: how it must have ended for the handler to have anything to tell, and looks of the dispatcher that may turn it down
     """
 
     name: str
@@ -48,6 +50,7 @@ class BpfProgram:
     kinds: tuple[str, ...]
     calls: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    ends: int = ANY_END
 
 
 ALWAYS = ("process.exec", "process.fork", "process.exit", "container.start", "container.stop")
@@ -79,6 +82,7 @@ class KernelSensor:
         self._programs = tuple(programs)
         self._refused: set[str] = set()  # programs that this kernel does not load or attach
         self._handled: set[int] = set()  # places of handlers that are in force
+        self._ends: dict[int, int] = {}  # number of a call → ends that they ask for
         self.object = self._load(self._needed(kinds))
         give_back_memory()
         self._objects = [self.object]
@@ -189,6 +193,7 @@ class KernelSensor:
                     places[call] += 1
         for place, fd in table.items():
             handlers.put(_u32.pack(place), _u32.pack(fd))
+        self._tell_ends(asked_ends((PLACES[call], program.ends) for program in programs for call in program.calls if call in PLACES))
         for place in self._handled - table.keys():
             handlers.remove(_u32.pack(place))
         self._handled = set(table)
@@ -197,6 +202,12 @@ class KernelSensor:
             self._holding(DISPATCH).attach(DISPATCH)
         elif not programs and dispatching is not None:
             dispatching.detach(DISPATCH)
+
+    def _tell_ends(self, asked: dict[int, int]) -> None:
+        told = self.object.map("told_ends")
+        for number in {*asked, *self._ends}:
+            told.put(_u32.pack(number), _u32.pack(asked.get(number, 0)))
+        self._ends = asked
 
     def _want(self, kinds: Collection[str], by_path: Collection[str] = ()) -> None:
         wanted = self.object.map("wanted")

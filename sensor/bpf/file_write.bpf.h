@@ -1,12 +1,14 @@
-// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
-/* Files that are written: the first time that a process writes one since it opened it.
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+ * Files that are written: the first time that a process writes one since it opened it.
  *
  * Hook: the end of the calls that write through a descriptor, and of mmap and ioctl. The descriptor leads to the file; the caller's memory
  * is read for the first bytes alone. A shared mapping of a file that is open for writing counts as a write, for mprotect can make it
- * writable later without a word on the file. What is not asked for is looked at again after a second: files move, and so do policies.
+ * writable later without a word on the file.
  * Cost: about 0.1 µs of a write to a pipe or socket, 0.3 µs of one that was told or turned down before.
  */
-#include "file.bpf.h"
+#pragma once
+
+#include "file_filter.bpf.h"
 
 #define NR_WRITE           1
 #define NR_PWRITE64        18
@@ -21,7 +23,6 @@
 #define MAP_ANONYMOUS      0x20
 #define FICLONE            0x40049409
 #define FICLONERANGE       0x4020940d
-#define TURNED_DOWN_NS     1000000000ULL
 
 static __always_inline u32 file_write_way(u32 number)
 {
@@ -53,36 +54,65 @@ static __always_inline void file_write_head(struct file_record *made, const stru
 	record_user_bytes(&made->record, &made->head, (void *)from, length, FILE_HEAD_BYTES);
 }
 
-/* Whether the file is of a type that is told, and was neither told nor turned down before; fills the key. */
-static __always_inline bool file_write_is_first(struct inode *inode, struct written_key *key)
+/* Whether the file is of a type that is told, and was not told before; fills the key and the print of that. */
+static __always_inline bool file_write_is_first(struct task_struct *task, struct inode *inode, struct written_key *key, u64 *print)
 {
-	u32 type = BPF_CORE_READ(inode, i_mode) & S_IFMT;
+	u32 type = READ_HALF(struct inode, inode, i_mode) & S_IFMT;
 	if (!inode || (type != S_IFREG && type != S_IFBLK))
 		return false;
-	key->inode = BPF_CORE_READ(inode, i_ino);
-	key->device = BPF_CORE_READ(inode, i_sb, s_dev);
-	key->process = bpf_get_current_pid_tgid() >> 32;
-	u64 *until = bpf_map_lookup_elem(&written, key);
-	return !until || (*until && *until < bpf_ktime_get_ns());
+	file_written_key(key, task, inode);
+	*print = file_written_print(key);
+	if (print_is_known(*print))
+		return false;
+	if (!bpf_map_lookup_elem(&written, key))
+		return true;
+	print_keep(*print);
+	return false;
+}
+
+/* Whether a write is known to be none that is told: for the dispatcher. */
+static __always_inline bool file_write_is_untold(struct task_struct *task, u32 descriptor)
+{
+	struct written_key key = {};
+	struct file_seen seen = {};
+	u64 told = 0, asked = 0, by_path = 0;
+	struct file *file = file_of(task, descriptor);
+	struct inode *inode = (void *)READ_WORD(struct file, file, f_inode);
+	if (!file_write_is_first(task, inode, &key, &told))
+		return true;
+	file_see(&seen, file);
+	file_ask(&asked, &by_path, FILE_WRITE, 1);
+	return print_is_known(file_print(task, asked, by_path, &seen));
 }
 
 static __always_inline int file_written(const struct call *call, struct file *file, u32 way)
 {
 	struct written_key key = {};
 	struct file_seen seen = {};
-	file_see(&seen, file);
-	if (!file_write_is_first(seen.inode, &key) || record_of_quiet_process())
+	u64 told = 0, asked = 0, by_path = 0;
+	u32 one = 1;
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct inode *inode = (void *)READ_WORD(struct file, file, f_inode);
+	if (!file_write_is_first(task, inode, &key, &told))
 		return 0;
 	struct path_buffer *buffer = path_buffer();
 	volatile struct file_choice *choice = file_choice();
 	if (!buffer || !choice)
 		return 0;
-	file_ask(choice, FILE_WRITE, 1);
-	struct path_found found = file_choose_seen(choice, buffer, &seen);
-	u64 until = choice->told ? 0 : bpf_ktime_get_ns() + TURNED_DOWN_NS;
-	bpf_map_update_elem(&written, &key, &until, BPF_ANY);
-	if (!choice->told)
+	file_see(&seen, file);
+	file_ask(&asked, &by_path, FILE_WRITE, 1);
+	choice->asked = asked;
+	choice->by_path = by_path;
+	u64 turned_down = file_print(task, asked, by_path, &seen);
+	if (print_is_known(turned_down) || record_of_quiet_process())
 		return 0;
+	struct path_found found = file_choose_seen(choice, buffer, &seen);
+	if (!choice->told) {
+		print_keep(turned_down);
+		return 0;
+	}
+	bpf_map_update_elem(&written, &key, &one, BPF_ANY);
+	print_keep(told);
 	struct file_record *made = record_begin_call(FILE_WRITE, sizeof(*made), call);
 	if (!made)
 		return 0;

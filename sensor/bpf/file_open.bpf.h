@@ -1,12 +1,14 @@
-// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
-/* Files that are opened and made.
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+ * Files that are opened and made.
  *
  * Hook: the end of open, openat, openat2, creat and open_by_handle_at. The descriptor leads to the file that was really opened, whatever
  * the path said that the caller gave; only an open that the kernel denied is told by that path. An open that fails otherwise is not told.
  * Paths and names that no policy asks for end here, before there is a record. Cost of an open and its close, the end of both calls
  * included: 0.8 µs when no policy asks for the file, 1.4 µs when it is told; 0.04 µs more for each part of its path.
  */
-#include "file.bpf.h"
+#pragma once
+
+#include "file_filter.bpf.h"
 
 #define NR_OPEN              2
 #define NR_CREAT             85
@@ -85,15 +87,6 @@ static __always_inline int file_open_send(struct file_record *made, u64 told)
 	return told & BIT(FILE_OPEN) ? record_send(&made->record) : 0;
 }
 
-/* The next write through this open is its first again. */
-static __always_inline void file_open_forgets_writes(struct inode *inode)
-{
-	struct written_key key = {.process = bpf_get_current_pid_tgid() >> 32};
-	key.inode = BPF_CORE_READ(inode, i_ino);
-	key.device = BPF_CORE_READ(inode, i_sb, s_dev);
-	bpf_map_delete_elem(&written, &key);
-}
-
 static __always_inline u64 file_open_access(u64 mode, u64 flags)
 {
 	u64 created = (mode / FMODE_CREATED | flags / O_TMPFILE) & 1;
@@ -101,28 +94,64 @@ static __always_inline u64 file_open_access(u64 mode, u64 flags)
 	       created * FILE_CREATED;
 }
 
+static __always_inline void file_open_ask(volatile struct file_choice *choice, struct task_struct *task, u32 number, const struct file_seen *seen)
+{
+	u64 access = file_open_access(seen->mode, seen->flags), asked = 0, by_path = 0;
+	file_ask(&asked, &by_path, FILE_OPEN, 1);
+	file_ask(&asked, &by_path, FILE_CREATE, access / FILE_CREATED & 1);
+	file_ask(&asked, &by_path, FILE_OPEN_BY_HANDLE, number == NR_OPEN_BY_HANDLE_AT);
+	if (access & FILE_FOR_WRITE && record_is_wanted(FILE_WRITE))
+		file_forget_writes(task, seen->inode); /* the next write through this open is its first again */
+	choice->access = access;
+	choice->asked = asked;
+	choice->by_path = by_path;
+	choice->print = file_print(task, asked, by_path, seen);
+}
+
+/* Whether an open is known to be none that is told, nor one of a process's memory: for the dispatcher. */
+static __always_inline bool file_open_is_turned_down(struct task_struct *task, u32 number, u32 descriptor)
+{
+	volatile struct file_choice *choice = file_choice();
+	struct file *file = file_of(task, descriptor);
+	struct file_seen seen = {};
+	if (!choice || !file)
+		return false;
+	file_see(&seen, file);
+	file_open_ask(choice, task, number, &seen);
+	return print_is_known(choice->print);
+}
+
+/* Files of /proc are looked at each time, for another handler asks which process they are of. */
+static __always_inline void file_open_turn_down(volatile struct file_choice *choice, const struct file_seen *seen)
+{
+	struct super_block *system = (void *)READ_WORD(struct inode, seen->inode, i_sb);
+	if (READ_WORD(struct super_block, system, s_magic) != PROC_MAGIC)
+		print_keep(choice->print);
+}
+
 CALL_HANDLER(file_open)
 {
 	u32 kind = call->number == NR_OPEN_BY_HANDLE_AT ? FILE_OPEN_BY_HANDLE : FILE_OPEN;
 	if (IS_ERROR(call->result))
 		return file_is_told(call->result) ? file_open_unseen(call, kind) : 0;
-	struct file *file = task_current_file(call->result);
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct file *file = file_of(task, call->result);
 	struct path_buffer *buffer = path_buffer();
-	volatile struct file_choice *choice = file_choice();
-	if (!buffer || !choice)
+	if (!buffer)
 		return 0;
 	if (!file)
 		return file_open_unseen(call, kind);
+	volatile struct file_choice *choice = file_choice();
+	if (!choice)
+		return 0;
 	struct file_seen seen = {};
 	file_see(&seen, file);
-	choice->access = file_open_access(seen.mode, seen.flags);
-	file_ask(choice, FILE_OPEN, 1);
-	file_ask(choice, FILE_CREATE, choice->access / FILE_CREATED & 1);
-	file_ask(choice, FILE_OPEN_BY_HANDLE, call->number == NR_OPEN_BY_HANDLE_AT);
-	if (choice->access & FILE_FOR_WRITE && record_is_wanted(FILE_WRITE))
-		file_open_forgets_writes(seen.inode);
+	if (!call->looked)
+		file_open_ask(choice, task, call->number, &seen);
 
 	struct path_found found = file_choose_seen(choice, buffer, &seen);
+	if (!choice->told)
+		file_open_turn_down(choice, &seen);
 	if (!choice->told || record_of_quiet_process())
 		return 0;
 	struct file_record *made = record_begin_call(FILE_OPEN, sizeof(*made), call);

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+ * Which kinds of events an open file is told as: tests of its path and name, made before there is a record.
+ */
+#pragma once
+
+#include "file.bpf.h"
+
+/* Kinds (bits) that an act could be told as. It lies in memory and is volatile, for the verifier would follow each of its values
+ * through the walk.
+ */
+struct file_choice {
+	u64 asked;
+	u64 by_path; /* of those, asked for some paths only */
+	u64 told;
+	u64 access;
+	u64 print; /* of all that the answer hangs on; 0: is not kept */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct file_choice);
+} file_choices SEC(".maps") __weak;
+
+static __always_inline volatile struct file_choice *file_choice(void)
+{
+	u32 zero = 0;
+	return bpf_map_lookup_elem(&file_choices, &zero);
+}
+
+static __always_inline void file_ask(u64 *asked, u64 *by_path, u32 kind, u64 holds)
+{
+	u64 flags = record_is_wanted(kind), asks = flags & WANTED & holds;
+	*asked |= asks << kind;
+	*by_path |= (flags >> 1 & asks) << kind;
+}
+
+/* Print of what the choice depends on where all of it hangs on the path; 0 where something is told whatever the path is. */
+static __always_inline u64 file_print(struct task_struct *task, u64 asked, u64 by_path, const struct file_seen *seen)
+{
+	if (!asked || asked != by_path)
+		return 0;
+	struct fs_struct *fs = (void *)READ_WORD(struct task_struct, task, fs);
+	return print_path(print_begin(asked), seen->dentry, seen->mnt, fs);
+}
+
+/* An open file of the current task. */
+static __always_inline struct file *file_of(struct task_struct *task, u32 number)
+{
+	return CAN_CAST ? task_file_cast(task, number) : task_current_file(number);
+}
+
+static __always_inline u64 file_kinds_by_name(struct path_buffer *buffer, struct dentry *dentry)
+{
+	u32 zero = 0;
+	void *tests = bpf_map_lookup_elem(&name_filter, &zero);
+	if (!tests)
+		return 0;
+	__builtin_memset(&buffer->name, 0, sizeof(buffer->name));
+	bpf_probe_read_kernel_str(buffer->name.name, NAME_KEY_BYTES, (void *)READ_WORD(struct dentry, dentry, d_name.name));
+	struct kind_set *set = bpf_map_lookup_elem(tests, &buffer->name);
+	return set ? set->bits[0] : 0;
+}
+
+/* The key is made where the path lies: the length goes in front of it, and behind it is a NUL. A path that is too long to be seen whole may be
+ * any.
+ */
+static __always_inline u64 file_kinds_by_path(struct path_buffer *buffer, struct path_found found)
+{
+	u32 zero = 0, length = found.length, at = found.offset - 4;
+	void *tests = bpf_map_lookup_elem(&path_filter, &zero);
+	if (!tests)
+		return 0;
+	if (found.truncated || at > PATH_END)
+		return ~0ULL;
+	length = length < PATH_KEY_BYTES - 1 ? length + 1 : PATH_KEY_BYTES - 1; /* an exact path is a prefix that includes the NUL */
+	struct path_key *key = (void *)&buffer->bytes[at & (PATH_END - 1)];
+	key->length = length * 8;
+	struct kind_set *set = bpf_map_lookup_elem(tests, key);
+	return set ? set->bits[0] : 0;
+}
+
+static __always_inline struct path_found file_path(struct path_buffer *buffer, const struct file_seen *seen)
+{
+	struct fs_struct *fs = task_current_fs();
+	return path_find(buffer, seen->dentry, seen->mnt, __builtin_preserve_access_index(&fs->root));
+}
+
+/* Decide which of the kinds asked for are told of this file; returns its path, walked when one is asked for. */
+static __always_inline struct path_found file_choose_seen(volatile struct file_choice *choice, struct path_buffer *buffer,
+							  const struct file_seen *seen)
+{
+	struct path_found found = {};
+	choice->told = choice->asked & ~choice->by_path;
+	if (choice->by_path)
+		choice->told |= choice->by_path & file_kinds_by_name(buffer, seen->dentry);
+	if (!choice->asked)
+		return found;
+	found = file_path(buffer, seen);
+	if (choice->asked != choice->told)
+		choice->told |= choice->by_path & file_kinds_by_path(buffer, found);
+	return found;
+}
+
+static __always_inline struct path_found file_choose(volatile struct file_choice *choice, struct path_buffer *buffer, struct file *file)
+{
+	struct file_seen seen = {};
+	file_see(&seen, file);
+	return file_choose_seen(choice, buffer, &seen);
+}
