@@ -18,7 +18,7 @@ def detections(
     output: Annotated[Output, typer.Option("--output", "-o", help="table for people; json: one object a line; ocsf, sarif.")] = Output.table,
     state: StateOption = DEFAULT_STATE,
 ) -> None:
-    """Show the detections that `watchkeeper up` kept on this host.
+    """Show the detections that `watchkeeper up` kept on this host, and on standard error when it was blind meanwhile.
 
     \b
       sudo watchkeeper detections --since 1d --severity P2
@@ -27,6 +27,9 @@ def detections(
     \b
     Exit status: 0, 2 wrong usage, 3 there is no history that can be read.
     """
+    import sys
+
+    from watchkeeper_cli.blindness import blind_lines
     from watchkeeper_cli.delivering import HISTORY
     from watchkeeper_cli.ending import UNREADABLE, CommandError
     from watchkeeper_cli.output.writers import writer_for
@@ -37,10 +40,16 @@ def detections(
     if not path.exists():
         raise CommandError(f"there is no history in {state}: watchkeeper up makes one (--state names another folder)", UNREADABLE)
     writer = writer_for(output.value)
+    begin = moment_ns(since, "--since") or 0
     try:
         with DetectionStore(path, read_only=True) as store:
-            for detection in store.find(since=moment_ns(since, "--since") or 0, severity=severity.value, policy=policy, most=most):
+            oldest, count = begin, 0
+            for count, detection in enumerate(store.find(since=begin, severity=severity.value, policy=policy, most=most), 1):
+                oldest = detection.observed_at if count == 1 else oldest
                 writer.add(detection)
+            lines = blind_lines(store.blind(since=oldest if count == most else begin))
     except StoreError as error:
         raise CommandError(str(error), UNREADABLE) from None
     writer.finish()
+    for line in lines:
+        print(line, file=sys.stderr)

@@ -17,11 +17,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from prometheus_client.metrics_core import Metric
 
     from watchkeeper_sensor.agent import Agent
+    from watchkeeper_sensor.spool.delivery import Delivery
 
 STALE_SECONDS = 30.0  # without a round of the agent: it hangs
 UNIX = "unix:"
@@ -57,6 +58,29 @@ class AgentCollector(Collector):
         yield GaugeMetricFamily("watchkeeper_sensor_rules", "Rules in force.", value=len(agent.program.rules))
 
 
+class DeliveryCollector(Collector):
+    """What waits for each receiver, and what became of the rest."""
+
+    def __init__(self, deliveries: Sequence[Delivery]) -> None:
+        self._deliveries = deliveries
+
+    def collect(self) -> Iterator[Metric]:
+        waiting = GaugeMetricFamily("watchkeeper_delivery_waiting", "Entries that the receiver does not have yet.", labels=["receiver"])
+        delivered = CounterMetricFamily("watchkeeper_delivery_delivered", "Entries that the receiver took.", labels=["receiver"])
+        refused = CounterMetricFamily("watchkeeper_delivery_refused", "Entries that the receiver refused for good.", labels=["receiver"])
+        unkept = CounterMetricFamily("watchkeeper_delivery_unkept", "Entries that went by memory because the disk did not take them.", labels=["receiver"])
+        lost = CounterMetricFamily("watchkeeper_delivery_lost", "Entries that were lost before the receiver had them.", labels=["receiver", "cause", "kind"])
+        for one in self._deliveries:
+            name = one.receiver.name
+            waiting.add_metric([name], one.waiting)
+            delivered.add_metric([name], one.delivered)
+            refused.add_metric([name], one.refused)
+            unkept.add_metric([name], one.unkept)
+            for (cause, kind), count in one.losses.items():
+                lost.add_metric([name, cause, kind], count)
+        yield from (waiting, delivered, refused, unkept, lost)
+
+
 class _UnixServer(HTTPServer):
     address_family = socket.AF_UNIX
 
@@ -70,26 +94,37 @@ class _UnixServer(HTTPServer):
 
 
 class MetricsServer:
-    """Serves `/metrics` and `/healthz` from a thread of its own until it is closed."""
+    """Serves `/metrics` and `/healthz` from a thread of its own, from `start` until it is closed."""
 
-    def __init__(self, agent: Agent, address: str) -> None:
+    def __init__(self, agent: Agent, deliveries: Sequence[Delivery], address: str) -> None:
         """`address`: `unix:PATH` or `HOST:PORT`. Raises OSError where it can't listen, ValueError for what is no address."""
         registry = CollectorRegistry()
         registry.register(AgentCollector(agent))
+        registry.register(DeliveryCollector(deliveries))
+        self._agent, self._deliveries = agent, deliveries
         self.round_at = time.monotonic()
         self._path = address.removeprefix(UNIX) if address.startswith(UNIX) else None
         handler = type("Handler", (_Handler,), {"registry": registry, "metrics": self})
         self._server: HTTPServer = _UnixServer(self._path, handler) if self._path else HTTPServer(_host_and_port(address), handler)  # type: ignore[arg-type]
         self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
+
+    def start(self) -> None:
+        """Begin to answer; a thread has the privileges of the one that starts it."""
         self._thread.start()
+
+    def troubles(self) -> list[str]:
+        """What is wrong, though the agent watches."""
+        found = [text for one in self._deliveries for text in one.troubles()]
+        return [self._agent.keeping_failed, *found] if self._agent.keeping_failed else found
 
     @property
     def is_healthy(self) -> bool:
         return time.monotonic() - self.round_at < STALE_SECONDS
 
     def close(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join()
         self._server.server_close()
         if self._path:
             Path(self._path).unlink(missing_ok=True)
@@ -105,9 +140,15 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, CONTENT_TYPE_LATEST, generate_latest(self.registry))
         elif self.path == "/healthz":
             healthy = self.metrics.is_healthy
-            self._answer(200 if healthy else 503, "text/plain", b"ok\n" if healthy else b"the agent does not go round\n")
+            self._answer(200 if healthy else 503, "text/plain", self._health().encode(errors="backslashreplace"))
         else:
             self._answer(404, "text/plain", b"/metrics or /healthz\n")
+
+    def _health(self) -> str:
+        """`ok`, with a line for each trouble: a full disk is no reason to restart an agent that watches."""
+        if not self.metrics.is_healthy:
+            return "the agent does not go round\n"
+        return "".join(f"{line}\n" for line in ("ok", *self.metrics.troubles()))
 
     def _answer(self, status: int, kind: str, body: bytes) -> None:
         self.send_response(status)

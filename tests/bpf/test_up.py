@@ -64,9 +64,9 @@ def program(tmp_path):
 class Up:
     """The command, and what it prints."""
 
-    def __init__(self, tmp_path, program, *options, state=None):
+    def __init__(self, tmp_path, program, *options, state=None, policy=POLICY, **process):
         self.policy = tmp_path / "policy.yaml"
-        self.policy.write_text(POLICY.format(program=program))
+        self.policy.write_text(policy.format(program=program))
         self.state = state or tmp_path / "state"
         self.output = tmp_path / f"out-{time.monotonic_ns()}"
         self.errors = self.output.with_suffix(".err")
@@ -75,6 +75,7 @@ class Up:
                 [COMMAND, "up", "--no-library", "--policies", self.policy, "--severity", "P4", "--output", "json", "--state", self.state, *options],
                 stdout=out,
                 stderr=err,
+                **process,
             )
         self.wait_for(lambda: "watching" in self.errors.read_text())
 

@@ -1,5 +1,6 @@
 """Delivery: what was kept reaches the receiver, whatever becomes of receiver, disk and process in between."""
 
+import json
 import os
 import signal
 import subprocess
@@ -24,6 +25,7 @@ class Receiving:
 
     def __init__(self, at_once=1):
         self.got = []
+        self.stated = []
         self.answers = []
         self.at_once = at_once
         self.offered = 0
@@ -40,6 +42,7 @@ class Receiving:
                 raise answer
         taken = entries[: self.at_once]
         self.got += [entry.payload for entry in taken if entry.kind == "detection"]
+        self.stated += [entry.payload for entry in taken if entry.kind == "loss"]
         return len(taken)
 
     def close(self):
@@ -184,12 +187,30 @@ def test_what_finds_no_room_in_memory_either_is_counted_and_the_oldest_goes(deli
     receiver.gate.clear()
     one = delivery(receiver, tmp_path / "place" / "spool")
     one.keep("detection", [b"first"])
-    wait_for(lambda: one.waiting == 0)  # the thread has it in hand
+    wait_for(lambda: one._in_hand)
     one.keep("detection", numbered(IN_MEMORY + 7))
     assert one.lost == {"detection": 7}
+    assert one.losses == {("disk", "detection"): 7}
     receiver.gate.set()
-    wait_for(lambda: one.waiting == 0)
+    wait_for(lambda: len(receiver.got) == IN_MEMORY + 1)
     assert receiver.got == [b"first", *numbered(IN_MEMORY, 7)]
+    (tmp_path / "place").unlink()
+    wait_for(lambda: (one.tick(), one.troubles() == [])[1])
+    assert one.losses == {("disk", "detection"): 7}
+    wait_for(lambda: receiver.stated)  # the receiver gets to know how many it does not get
+    assert json.loads(receiver.stated[0])["counts"] == {"detection": 7}
+
+
+def test_what_only_memory_holds_at_the_end_is_counted_as_lost(delivery, tmp_path):
+    (tmp_path / "place").write_text("")
+    receiver = Receiving()
+    receiver.gate.clear()
+    one = delivery(receiver, tmp_path / "place" / "spool")
+    one.keep("detection", [b"in hand"])
+    wait_for(lambda: one._in_hand)
+    one.keep("detection", [b"in memory"])
+    one.close(0.01)
+    assert one.losses == {("disk", "detection"): 2}
 
 
 def test_a_thread_that_ended_by_a_fault_is_said(delivery, monkeypatch):

@@ -63,10 +63,12 @@ class Delivery:
         self.refused = 0  # entries that the receiver did not want
         self.unkept = 0  # entries that went by memory because the spool could not take them
         self.lost: Counter[str] = Counter()  # kind → entries for which there was no room at all
+        self._unstated: Counter[str] = Counter()  # of what was lost, what no spool states yet
         self._folder, self._limit_bytes = folder, limit_bytes
         self._first_pause, self._longest_pause = first_pause, longest_pause
         self._spool: Spool | None = None
         self._memory: deque[Entry] = deque()
+        self._in_hand: list[Entry] = []  # taken out of memory, and offered just now
         self._tried: tuple[Entry, int] | None = None  # what was refused last, and how often
         self._lock = threading.Lock()
         self._wake, self._ending = threading.Event(), threading.Event()
@@ -84,12 +86,15 @@ class Delivery:
     @property
     def waiting(self) -> int:
         with self._lock:
-            return len(self._memory) + (len(self._spool) if self._spool else 0)
+            return len(self._memory) + len(self._in_hand) + (len(self._spool) if self._spool is not None else 0)
 
     @property
-    def spool_lost(self) -> dict[tuple[str, str], int]:
-        """(cause, kind) → what the spool had to give up since the start."""
-        return dict(self._spool.lost) if self._spool else {}
+    def losses(self) -> dict[tuple[str, str], int]:
+        """(cause, kind) → entries that were lost since the start: given up by the spool, or found no room in memory."""
+        with self._lock:
+            found = Counter(self._spool.lost if self._spool is not None else {})
+            found.update({("disk", kind): count for kind, count in self._unstated.items()})
+            return dict(found)
 
     def troubles(self) -> list[str]:
         """What is wrong now, for people."""
@@ -143,8 +148,12 @@ class Delivery:
         else:
             self.receiver.close()
         with self._lock:
-            for entry in self._memory:
+            for entry in (*self._in_hand, *self._memory):
                 self._lose(entry)
+            if lost := len(self._in_hand) + len(self._memory):
+                self._news.append(f"{lost} for the {self.receiver.name} are lost: neither it nor the disk took them")
+            self._in_hand.clear()
+            self._memory.clear()
             if self._spool is not None:
                 left = len(self._spool)
                 self._spool.close()
@@ -159,8 +168,11 @@ class Delivery:
             self._spool = Spool(self._folder, limit_bytes=self._limit_bytes)
         except OSError as error:
             self._is_kept(error.strerror or str(error))
-        else:
-            self._is_kept("")
+            return
+        for kind, count in self._unstated.items():
+            self._spool.lose("disk", kind, count)  # type: ignore[arg-type]
+        self._unstated.clear()
+        self._is_kept("")
 
     def _put(self, kind: str, payload: bytes) -> NotKeptError | None:
         """Why the spool did not take it."""
@@ -196,6 +208,8 @@ class Delivery:
         self.lost[entry.kind] += 1
         if self._spool is not None:
             self._spool.lose("disk", entry.kind)  # type: ignore[arg-type]
+        else:
+            self._unstated[entry.kind] += 1
 
     def _work(self) -> None:
         pause = self._first_pause
@@ -237,10 +251,8 @@ class Delivery:
                         return entries
                 except OSError as error:
                     self._is_taken(f"its spool can't be read: {error.strerror}")
-            entries = list(self._memory)[:PORTION]
-            for _ in entries:
-                self._memory.popleft()
-            return entries
+            self._in_hand = [self._memory.popleft() for _ in range(min(PORTION, len(self._memory)))]
+            return self._in_hand.copy()
 
     def _offer(self, entries: list[Entry]) -> float | None:
         """Seconds that the receiver wants to be left alone, when it took nothing; None when it took some."""
@@ -271,7 +283,8 @@ class Delivery:
                 if taken and self._spool is not None:
                     self._spool.acknowledge(entries[taken - 1].number)
             else:
-                self._memory.extendleft(reversed(entries[taken:]))
+                self._memory.extendleft(reversed(self._in_hand[taken:]))
+                self._in_hand = []
 
 
 __all__ = ["Delivery", "NotTakenError", "Receiver", "SpoolInUseError"]
