@@ -25,6 +25,8 @@ app = typer.Typer(
 
 \b
   sudo watchkeeper up                              what happens on this host, as it happens
+  sudo watchkeeper doctor                          what can be seen here, what can't, and what to do about it
+  sudo watchkeeper detections --since 1d           what was found
   watchkeeper judge audit.log                      what matters in a Kubernetes audit log
   watchkeeper judge AWSLogs/ --severity P2         a CloudTrail tree, what to look at today
   watchkeeper explain k8s-pod-exec                 what a policy matches, and where it can be blind
@@ -57,7 +59,6 @@ def ending_well(command: Callable[..., None]) -> Callable[..., None]:
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "up": up.up,
-    "detections": detections.detections,
     "trace": trace.trace,
     "replay": replay.replay,
     "doctor": doctor.doctor,
@@ -87,6 +88,11 @@ def options(
 
 for name, command in COMMANDS.items():
     app.command(name)(ending_well(command))
+
+history = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+history.callback()(ending_well(detections.detections))
+history.command("show")(ending_well(detections.show))
+app.add_typer(history, name="detections")
 
 
 def main() -> None:

@@ -57,6 +57,7 @@ class Detection(msgspec.Struct, frozen=True, kw_only=True):
     absent       fields that the condition read and that were absent
     unresolved   late fields that were not known in time
     act          who acted on a host; absent for logs
+    event        the (last) event as a recording holds it, a line of JSON, deflated (zlib); absent for logs, and in a storm of detections
     """
 
     id: str
@@ -85,6 +86,7 @@ class Detection(msgspec.Struct, frozen=True, kw_only=True):
     blind_spots: tuple[str, ...] = ()
     revision: str = ""
     act: Act | None = None
+    event: bytes | None = None
 
 
 def detection_id(policy: str, rule: str, event_ids: tuple[str, ...]) -> str:

@@ -28,6 +28,22 @@ def test_a_search_is_narrowed_by_time_severity_policy_and_number(tmp_path):
         assert [one.observed_at for one in store.find(most=2)] == [10, 11]
 
 
+def test_a_search_may_choose_and_still_gives_the_latest(tmp_path):
+    found = [msgspec.structs.replace(a_detection(), id=f"{n:x}", observed_at=n, rule=f"r{n % 3}") for n in range(12)]
+    with DetectionStore(tmp_path / "history.db") as store:
+        store.add(found)
+        assert [one.observed_at for one in store.find(keep=lambda one: one.rule == "r1", most=2)] == [7, 10]
+
+
+def test_a_detection_is_found_by_how_its_id_begins(tmp_path):
+    found = [msgspec.structs.replace(a_detection(), id=name, event=b"\xff") for name in ("aa01", "aa02", "aaf", "ab")]
+    with DetectionStore(tmp_path / "history.db") as store:
+        store.add(found)
+        assert [one.id for one in store.named("aa")] == ["aa01", "aa02", "aaf"]
+        assert store.named("ab") == [found[3]]
+        assert store.named("b") == []
+
+
 def test_the_oldest_go_when_there_are_too_many(tmp_path):
     with DetectionStore(tmp_path / "history.db") as store:
         store.add([msgspec.structs.replace(a_detection(), id=str(n), observed_at=n) for n in range(10)])

@@ -6,12 +6,14 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from watchkeeper_cli.output.detection_lines import ID_SHOWN
 from watchkeeper_cli.output.text import clock, number, plural, shown
 
 if TYPE_CHECKING:
     from watchkeeper_detection.detection import Detection, Place, Severity
 
 GROUPS = 20_000  # past that, detections of new groups are counted by severity only
+HOST = "kernel"  # in place of a file, for what the sensor saw
 NARROW = 110  # columns of a terminal in which dates and times stand below each other
 ROWS = 200  # printed; the rest is summed up
 STYLES = {"P1": "bold white on red", "P2": "bold red", "P3": "yellow", "P4": "dim"}
@@ -102,6 +104,9 @@ def period(group: Group) -> str:
 
 
 def place_of(group: Group) -> str:
+    """Where to look: a line of the log, or the first detection of a host, which has no log."""
+    if group.place.stream == HOST:
+        return f"show {group.first_id[:ID_SHOWN]}"
     return f"{shown(group.place.stream, 200)}:{group.place.number}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from contextlib import contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING, Self
 
 import msgspec
@@ -13,7 +14,7 @@ from watchkeeper_detection.detection import Detection
 from watchkeeper_detection.wire import Blind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 KEPT = 1_000_000  # detections, and as many blind intervals; the oldest go first
@@ -124,16 +125,30 @@ class DetectionStore:
         self._connection.execute(f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} ORDER BY {by} LIMIT ?)", (count - kept,))  # noqa: S608 (names of our own)
         return int(count - kept)
 
-    def find(self, *, since: int = 0, severity: str = "P4", policy: str | None = None, most: int = 1000) -> Iterator[Detection]:
-        """The latest `most` of this severity or worse since a moment (nanoseconds since the epoch), oldest first. Raises StoreError."""
+    def find(
+        self, *, since: int = 0, severity: str = "P4", policy: str | None = None, keep: Callable[[Detection], bool] | None = None, most: int = 1000
+    ) -> Iterator[Detection]:
+        """The latest `most` of this severity or worse since a moment (nanoseconds since the epoch), oldest first; `keep` chooses among them.
+
+        Raises StoreError.
+        """
         where, values = "observed_at >= ? AND severity <= ?", [since, severity]
         if policy is not None:
             where += " AND policy = ?"
             values.append(policy)
-        query = f"SELECT content FROM (SELECT observed_at, content FROM detections WHERE {where} ORDER BY observed_at DESC LIMIT ?) ORDER BY observed_at"  # noqa: S608 (values are bound)
+        newest_first = f"SELECT id, content FROM detections WHERE {where} ORDER BY observed_at DESC"  # noqa: S608 (values are bound)
         with self._told("read"):
-            for (content,) in self._connection.execute(query, (*values, most)):
-                yield _decoder.decode(content)
+            rows = self._connection.execute(newest_first, values)
+            chosen = list(islice((name for name, content in rows if keep is None or keep(_decoder.decode(content))), most))
+            for name in reversed(chosen):
+                for (content,) in self._connection.execute("SELECT content FROM detections WHERE id = ?", (name,)):
+                    yield _decoder.decode(content)
+
+    def named(self, beginning: str, most: int = 10) -> list[Detection]:
+        """Detections whose id begins like this, hexadecimal. Raises StoreError."""
+        with self._told("read"):
+            rows = self._connection.execute("SELECT content FROM detections WHERE id >= ? AND id < ? LIMIT ?", (beginning, beginning + "g", most))
+            return [_decoder.decode(content) for (content,) in rows]
 
     def blind(self, *, since: int = 0, most: int = 1000) -> list[Blind]:
         """The latest `most` intervals that end after a moment, in order of their begin. Raises StoreError."""
