@@ -22,6 +22,7 @@ from watchkeeper_sensor.kernel.programs import KernelSensor
 from watchkeeper_sensor.late.feed import NAME, FileFeed
 from watchkeeper_sensor.late.sources import LateFields
 from watchkeeper_sensor.lookout import Lookout
+from watchkeeper_sensor.recorder import Recorder
 from watchkeeper_sensor.surroundings import Surroundings
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ class Agent:
         self.engine = self._new_engine()
         self.health = Health(time.time(), tuple(sorted(self.kernel.kinds)), self.kernel.blind_spots)
         self._acts: OrderedDict[str, Act] = OrderedDict()
+        self._recorder = Recorder()
         self.lookout = Lookout(self.kernel, self.around, self.health.lost)
         self._keeper = Keeper(state) if state else None
         self._kept_at = -KEEP_SECONDS  # at once: a kill in the first seconds is told too
@@ -201,9 +203,10 @@ class Agent:
     def _found(self, event: Event, detections: tuple[Detection, ...], matches: tuple[Match, ...]) -> list[Detection]:
         """What a judgement gave, with who acted; matches go to the windows."""
         act = self._act(event)
-        found = [msgspec.structs.replace(detection, act=act) for detection in detections]
+        found = [msgspec.structs.replace(detection, act=act, event=self._recorder.written(event)) for detection in detections]
         if matches:
             self._acts[event.id] = act
+            self._recorder.hold(event)
             while len(self._acts) > ACTS_KEPT:
                 self._acts.popitem(last=False)
             for match in matches:
@@ -228,7 +231,11 @@ class Agent:
         return late + self.advance()
 
     def _with_acts(self, detections: list[Detection]) -> list[Detection]:
-        return [msgspec.structs.replace(detection, act=self._acts.get(detection.event_ids[-1])) for detection in detections]
+        last = [detection.event_ids[-1] for detection in detections]
+        return [
+            msgspec.structs.replace(detection, act=self._acts.get(event_id), event=self._recorder.held(event_id))
+            for detection, event_id in zip(detections, last, strict=True)
+        ]
 
     def _counted(self, detection: Detection) -> Detection:
         self.health.detections[detection.severity] += 1
