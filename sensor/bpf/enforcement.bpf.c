@@ -7,9 +7,7 @@
 #include "program.bpf.h"
 #include "records_enforcement.h"
 
-#define SIGKILL         9
-#define SCOPE_HOST      1
-#define SCOPE_CONTAINER 2
+#define SIGKILL 9
 
 struct facts {
 	u64 numbers[KILL_NUMBERS];
@@ -57,15 +55,6 @@ struct {
 	__type(key, struct kill_text);
 	__type(value, u32);
 } kill_texts SEC(".maps");
-
-/* Cgroups that the agent knows: SCOPE_HOST or SCOPE_CONTAINER. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65536);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, u64);
-	__type(value, u32);
-} cgroup_scopes SEC(".maps");
 
 /* Programs that are never killed, by file. */
 struct {
@@ -188,8 +177,7 @@ int BPF_PROG(exec_enforce, struct task_struct *task, pid_t old_thread, struct li
 	if (!made || !buffer)
 		return lost(SENSOR_ENFORCED, LOST_SCRATCH, cgroup);
 	__builtin_memset(made, 0, sizeof(*made));
-	u32 *known = bpf_map_lookup_elem(&cgroup_scopes, &cgroup);
-	u32 scope = known ? *known : cgroup ? 0 : SCOPE_HOST;
+	u32 scope = record_scope(cgroup);
 	struct mm_struct *mm = BPF_CORE_READ(task, mm);
 	struct file *exe = BPF_CORE_READ(mm, exe_file);
 	struct fs_struct *fs = BPF_CORE_READ(task, fs);

@@ -47,16 +47,16 @@ static __always_inline void file_written_key(struct written_key *key, struct tas
 }
 
 /* Print of a file that this process writes and of which was told. */
-static __always_inline u64 file_written_print(const struct written_key *key)
+static __always_inline u64 file_written_print(struct task_struct *task, const struct written_key *key)
 {
-	return print_with(print_with(print_begin(~0ULL), key->inode), key->device | (u64)key->process << 32);
+	return print_with(print_with(print_begin(task, ~0ULL), key->inode), key->device | (u64)key->process << 32);
 }
 
 static __always_inline void file_forget_writes(struct task_struct *task, struct inode *inode)
 {
 	struct written_key key = {};
 	file_written_key(&key, task, inode);
-	print_forget(file_written_print(&key));
+	print_forget(file_written_print(task, &key));
 	bpf_map_delete_elem(&written, &key);
 }
 

@@ -42,7 +42,8 @@ static __always_inline u64 file_print(struct task_struct *task, u64 asked, u64 b
 	if (!asked || asked != by_path)
 		return 0;
 	struct fs_struct *fs = (void *)READ_WORD(struct task_struct, task, fs);
-	return print_path(print_begin(asked), seen->dentry, seen->mnt, fs);
+	u64 begun = print_begin(task, asked | (seen->mode & FMODE_WRITE)); /* no kind has those bits */
+	return print_path(begun, seen->dentry, seen->mnt, fs);
 }
 
 /* An open file of the current task. */
@@ -51,34 +52,17 @@ static __always_inline struct file *file_of(struct task_struct *task, u32 number
 	return CAN_CAST ? task_file_cast(task, number) : task_current_file(number);
 }
 
-static __always_inline u64 file_kinds_by_name(struct path_buffer *buffer, struct dentry *dentry)
+/* Ways in which a file's kinds may be asked for now. */
+static __always_inline u32 file_ways(bool for_write)
 {
-	u32 zero = 0;
-	void *tests = bpf_map_lookup_elem(&name_filter, &zero);
-	if (!tests)
-		return 0;
-	__builtin_memset(&buffer->name, 0, sizeof(buffer->name));
-	bpf_probe_read_kernel_str(buffer->name.name, NAME_KEY_BYTES, (void *)READ_WORD(struct dentry, dentry, d_name.name));
-	struct kind_set *set = bpf_map_lookup_elem(tests, &buffer->name);
-	return set ? set->bits[0] : 0;
-}
-
-/* The key is made where the path lies: the length goes in front of it, and behind it is a NUL. A path that is too long to be seen whole may be
- * any.
- */
-static __always_inline u64 file_kinds_by_path(struct path_buffer *buffer, struct path_found found)
-{
-	u32 zero = 0, length = found.length, at = found.offset - 4;
-	void *tests = bpf_map_lookup_elem(&path_filter, &zero);
-	if (!tests)
-		return 0;
-	if (found.truncated || at > PATH_END)
-		return ~0ULL;
-	length = length < PATH_KEY_BYTES - 1 ? length + 1 : PATH_KEY_BYTES - 1; /* an exact path is a prefix that includes the NUL */
-	struct path_key *key = (void *)&buffer->bytes[at & (PATH_END - 1)];
-	key->length = length * 8;
-	struct kind_set *set = bpf_map_lookup_elem(tests, key);
-	return set ? set->bits[0] : 0;
+	u32 zero = 0, ways = for_write ? HOST_WRITE | CONTAINER_WRITE : HOST_READ | CONTAINER_READ;
+	struct settings *now = bpf_map_lookup_elem(&settings, &zero);
+	if (!now || !now->asks_where)
+		return ways;
+	u32 scope = record_scope(task_current_container_key());
+	if (!scope)
+		return ways;
+	return ways & (scope == SCOPE_HOST ? HOST_READ | HOST_WRITE : CONTAINER_READ | CONTAINER_WRITE);
 }
 
 static __always_inline struct path_found file_path(struct path_buffer *buffer, const struct file_seen *seen)
@@ -92,14 +76,15 @@ static __always_inline struct path_found file_choose_seen(volatile struct file_c
 							  const struct file_seen *seen)
 {
 	struct path_found found = {};
+	u32 ways = choice->by_path ? file_ways(seen->mode & FMODE_WRITE) : 0;
 	choice->told = choice->asked & ~choice->by_path;
 	if (choice->by_path)
-		choice->told |= choice->by_path & file_kinds_by_name(buffer, seen->dentry);
+		choice->told |= choice->by_path & path_kinds_of_name(buffer, seen->dentry, ways);
 	if (!choice->asked)
 		return found;
 	found = file_path(buffer, seen);
 	if (choice->asked != choice->told)
-		choice->told |= choice->by_path & file_kinds_by_path(buffer, found);
+		choice->told |= choice->by_path & path_kinds_of(buffer, found, ways);
 	return found;
 }
 

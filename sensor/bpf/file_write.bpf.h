@@ -61,7 +61,7 @@ static __always_inline bool file_write_is_first(struct task_struct *task, struct
 	if (!inode || (type != S_IFREG && type != S_IFBLK))
 		return false;
 	file_written_key(key, task, inode);
-	*print = file_written_print(key);
+	*print = file_written_print(task, key);
 	if (print_is_known(*print))
 		return false;
 	if (!bpf_map_lookup_elem(&written, key))

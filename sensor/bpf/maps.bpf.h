@@ -14,10 +14,28 @@
 enum wanted_flag {
 	WANTED = 1 << 0,
 	WANTED_BY_PATH = 1 << 1, /* only when path or name is among the tests */
+	WANTED_ON_HOST = 1 << 2, /* neither of these two: everywhere */
+	WANTED_IN_CONTAINERS = 1 << 3,
+	WANTED_BY_PORT = 1 << 4,
 };
 
+/* Whose cgroup it is; 0: the agent has not said yet. */
+enum cgroup_scope {
+	SCOPE_HOST = 1,
+	SCOPE_CONTAINER = 2,
+};
+
+/* Ways in which a file's kinds are asked for: by where it happens, and whether the file is open for writing. */
+enum asked_way {
+	HOST_READ = 1 << 0,
+	HOST_WRITE = 1 << 1,
+	CONTAINER_READ = 1 << 2,
+	CONTAINER_WRITE = 1 << 3,
+};
+
+/* Kinds below 64, a word for each way. */
 struct kind_set {
-	u64 bits[3];
+	u64 bits[4];
 };
 
 struct path_key {
@@ -44,6 +62,7 @@ enum call_end {
 
 struct settings {
 	u64 generation; /* a number of the filters in force, which no other filters had */
+	u64 asks_where; /* whether it matters to them if a container or the host did it */
 };
 
 struct call {
@@ -91,7 +110,6 @@ struct {
 
 struct path_buffer {
 	char bytes[8192]; /* a path is written from 4096 downwards; above is slack */
-	struct path_key key;
 	struct name_key name;
 	u32 offset; /* here, where the verifier does not follow its value through the walk */
 	u32 truncated;
@@ -200,6 +218,29 @@ struct {
 	__type(key, u32);
 	__type(value, u64);
 } prints SEC(".maps") __weak;
+
+struct port_tests {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(key_size, sizeof(u32)); /* kind << 16 | port */
+	__uint(value_size, sizeof(u32));
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__array(values, struct port_tests);
+} port_filter SEC(".maps") __weak;
+
+/* Cgroups that the agent knows: enum cgroup_scope. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, u64);
+	__type(value, u32);
+} cgroup_scopes SEC(".maps") __weak;
 
 /* Processes whose acts are not told: the sensor itself. Key: process id. */
 struct {

@@ -20,6 +20,7 @@
 #define NR_SHMAT              30
 #define RAMFS_MAGIC           0x858458f6
 #define HUGETLBFS_MAGIC       0x958458f6
+#define ANY_WAY               (HOST_READ | HOST_WRITE | CONTAINER_READ | CONTAINER_WRITE)
 #define TELLS_PROTECT         1 /* as WANTED is */
 #define TELLS_MAP             2
 #define AREAS_OF_ONE_MPROTECT 4
@@ -87,7 +88,7 @@ static __always_inline bool memory_file_is_told(struct file_identity *identity, 
 		return true;
 	if (magic == TMPFS_MAGIC || magic == RAMFS_MAGIC || magic == HUGETLBFS_MAGIC)
 		return true;
-	return path_is_tested(MEMORY_MAP, buffer, found) || path_name_is_tested(MEMORY_MAP, buffer, dentry);
+	return (path_kinds_of(buffer, found, ANY_WAY) | path_kinds_of_name(buffer, dentry, ANY_WAY)) >> MEMORY_MAP & 1;
 }
 
 /* Tell of executable memory: as memory.map where a file is behind it, as memory.protect where it was or is writable. One record serves

@@ -111,12 +111,22 @@ static __always_inline void network_call(struct record *record)
 		record->syscall = *native;
 }
 
+/* Whether a kind is asked for at this port. */
+static __always_inline bool network_port_is_asked(u32 kind, u16 port)
+{
+	u32 zero = 0, key = kind << 16 | port;
+	if (!(record_is_wanted(kind) & WANTED_BY_PORT))
+		return true;
+	void *tests = bpf_map_lookup_elem(&port_filter, &zero);
+	return !tests || bpf_map_lookup_elem(tests, &key);
+}
+
 /* A record in the ring, zeroed, its header filled for the owner; 0 when it is not wanted or there is no room. */
 static __always_inline void *network_begin(u32 kind, const u32 size, const struct socket_owner *owner)
 {
 	u64 now = bpf_ktime_get_boot_ns();
 	u32 zero = 0, process = owner->process;
-	if (!record_is_wanted(kind) || bpf_map_lookup_elem(&quiet_processes, &process))
+	if (!record_is_wanted(kind) || !record_is_wanted_there(kind, owner->cgroup) || bpf_map_lookup_elem(&quiet_processes, &process))
 		return 0;
 	if (!record_within_rate(kind, owner->cgroup, now)) {
 		lost(kind, LOST_RATE, owner->cgroup);

@@ -22,6 +22,8 @@ static __always_inline void network_opened(const struct sock *sock)
 	network_current(&owner);
 	if (record_is_wanted(NETWORK_CLOSE))
 		bpf_map_update_elem(&socket_owners, &key, &owner, BPF_ANY);
+	if (!network_port_is_asked(NETWORK_CONNECT, __builtin_bswap16(sock->__sk_common.skc_dport)))
+		return;
 	struct connection_record *made = network_begin(NETWORK_CONNECT, sizeof(*made), &owner);
 	if (!made)
 		return;
@@ -39,6 +41,8 @@ static __always_inline void network_opened(const struct sock *sock)
 static __always_inline void network_listens(const struct sock *sock)
 {
 	struct socket_owner owner = {};
+	if (!network_port_is_asked(NETWORK_LISTEN, sock->__sk_common.skc_num))
+		return;
 	network_current(&owner);
 	struct connection_record *made = network_begin(NETWORK_LISTEN, sizeof(*made), &owner);
 	if (!made)
@@ -77,6 +81,10 @@ static __always_inline int network_datagram_connect(struct bpf_sock_addr *contex
 	struct socket_owner owner = {.flags = CONNECTION_OUTBOUND};
 	if (context->type != SOCK_DGRAM)
 		return 1;
+	struct endpoints ends = {};
+	network_address(&ends, context);
+	if (!network_port_is_asked(NETWORK_CONNECT, ends.remote_port))
+		return 1;
 	network_sender(&owner);
 	struct connection_record *made = network_begin(NETWORK_CONNECT, sizeof(*made), &owner);
 	if (!made)
@@ -84,7 +92,7 @@ static __always_inline int network_datagram_connect(struct bpf_sock_addr *contex
 	made->record.flags = network_way();
 	made->cookie = bpf_get_socket_cookie(context);
 	made->flags = CONNECTION_OUTBOUND;
-	network_address(&made->ends, context);
+	made->ends = ends;
 	network_send(&made->record);
 	return 1;
 }

@@ -150,6 +150,8 @@ static __always_inline int network_datagram(struct bpf_sock_addr *context)
 	if (!record_is_wanted(NETWORK_SEND))
 		return 1;
 	network_address(&ends, context);
+	if (!network_port_is_asked(NETWORK_SEND, ends.remote_port))
+		return 1;
 	destination.start = task_start(task);
 	destination.process = BPF_CORE_READ(task, tgid);
 	destination.port = ends.remote_port;

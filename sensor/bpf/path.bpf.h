@@ -161,42 +161,40 @@ static __always_inline void path_of_file(struct record *record, struct text *tex
 	path_append(record, text, buffer, found);
 }
 
-/* What of a path's length a key holds. The mask says it in a way that 5.10 and 6.1 understand, whose verifiers lose the bound of the comparison
- * between here and its use; the barrier keeps the compiler from dropping it.
+/* Kinds of a set that are asked for in any of these ways (enum asked_way). */
+static __always_inline u64 path_kinds(const struct kind_set *set, u32 ways)
+{
+	if (!set)
+		return 0;
+	return (set->bits[0] & -(u64)(ways & 1)) | (set->bits[1] & -(u64)(ways >> 1 & 1)) | (set->bits[2] & -(u64)(ways >> 2 & 1)) |
+	       (set->bits[3] & -(u64)(ways >> 3 & 1));
+}
+
+/* Kinds that the path in the buffer is asked for as. The key is made where it lies: the length goes in front of it, and behind it is a NUL.
+ * A path that is too long to be seen whole may be any.
  */
-static __always_inline u32 path_key_length(u32 length)
+static __always_inline u64 path_kinds_of(struct path_buffer *buffer, struct path_found found, u32 ways)
 {
-	if (length > PATH_KEY_BYTES - 1)
-		length = PATH_KEY_BYTES - 1;
-	asm volatile("" : "+r"(length));
-	return length & 255;
-}
-
-/* Whether a path or its last part is among the tests of this kind. `found` is the path in the buffer. */
-static __always_inline bool path_is_tested(u32 kind, struct path_buffer *buffer, struct path_found found)
-{
-	u32 zero = 0, length = path_key_length(found.length);
+	u32 zero = 0, length = found.length, at = found.offset - 4;
 	void *tests = bpf_map_lookup_elem(&path_filter, &zero);
-	struct kind_set *set = 0;
-	__builtin_memset(&buffer->key, 0, sizeof(buffer->key));
-	bpf_probe_read_kernel(buffer->key.path, length, &buffer->bytes[found.offset & (PATH_END - 1)]);
-	buffer->key.length = (length + 1) * 8; /* with the NUL: an exact path is a prefix that includes it */
-	if (tests)
-		set = bpf_map_lookup_elem(tests, &buffer->key);
-	if (set && set->bits[(kind >> 6) & 1] >> (kind & 63) & 1 && kind < 128)
-		return true;
-	return false;
+	if (!tests)
+		return 0;
+	if (found.truncated || at > PATH_END)
+		return ~0ULL;
+	length = length < PATH_KEY_BYTES - 1 ? length + 1 : PATH_KEY_BYTES - 1; /* an exact path is a prefix that includes the NUL */
+	struct path_key *key = (void *)&buffer->bytes[at & (PATH_END - 1)];
+	key->length = length * 8;
+	return path_kinds(bpf_map_lookup_elem(tests, key), ways);
 }
 
-static __always_inline bool path_name_is_tested(u32 kind, struct path_buffer *buffer, struct dentry *dentry)
+/* Kinds that an entry's own name is asked for as. */
+static __always_inline u64 path_kinds_of_name(struct path_buffer *buffer, struct dentry *dentry, u32 ways)
 {
 	u32 zero = 0;
 	void *tests = bpf_map_lookup_elem(&name_filter, &zero);
-	struct kind_set *set;
 	if (!tests)
-		return false;
+		return 0;
 	__builtin_memset(&buffer->name, 0, sizeof(buffer->name));
-	bpf_probe_read_kernel_str(buffer->name.name, NAME_KEY_BYTES, BPF_CORE_READ(dentry, d_name.name));
-	set = bpf_map_lookup_elem(tests, &buffer->name);
-	return set && kind < 128 && set->bits[(kind >> 6) & 1] >> (kind & 63) & 1;
+	bpf_probe_read_kernel_str(buffer->name.name, NAME_KEY_BYTES, (void *)READ_WORD(struct dentry, dentry, d_name.name));
+	return path_kinds(bpf_map_lookup_elem(tests, &buffer->name), ways);
 }

@@ -16,12 +16,20 @@ static __always_inline u64 print_with(u64 print, u64 number)
 	return print ^ print >> 29;
 }
 
-/* What each print begins with: the filters, and the second (the quarter of one at 1,000 ticks). */
-static __always_inline u64 print_begin(u64 number)
+/* What each print begins with: the filters, the second (the quarter of one at 1,000 ticks), and the cgroups where those matter. */
+static __always_inline u64 print_begin(struct task_struct *task, u64 number)
 {
 	u32 zero = 0;
 	struct settings *now = bpf_map_lookup_elem(&settings, &zero);
-	return print_with((now ? now->generation : 0) ^ bpf_jiffies64() >> 8, number);
+	if (!now)
+		return 0;
+	u64 print = print_with(now->generation ^ bpf_jiffies64() >> 8, number);
+	if (!now->asks_where)
+		return print;
+	struct css_set *set = (void *)READ_WORD(struct task_struct, task, cgroups);
+	struct cgroup *cgroup = (void *)READ_WORD(struct css_set, set, dfl_cgrp);
+	struct kernfs_node *node = (void *)READ_WORD(struct cgroup, cgroup, kn);
+	return print_with(print_with(print, (u64)set), READ_WORD(struct kernfs_node, node, id));
 }
 
 static __always_inline u32 print_place(u64 print)

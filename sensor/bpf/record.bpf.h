@@ -36,6 +36,22 @@ static __always_inline u32 record_is_wanted(u32 kind)
 	return flags ? *flags : 0;
 }
 
+static __always_inline u32 record_scope(u64 cgroup)
+{
+	u32 *known = bpf_map_lookup_elem(&cgroup_scopes, &cgroup);
+	return known ? *known : cgroup ? 0 : SCOPE_HOST;
+}
+
+/* Whether a kind that is wanted is wanted where this happened; everywhere while nobody has said whose the cgroup is. */
+static __always_inline bool record_is_wanted_there(u32 kind, u64 cgroup)
+{
+	u32 where = record_is_wanted(kind) & (WANTED_ON_HOST | WANTED_IN_CONTAINERS);
+	if (!where || where == (WANTED_ON_HOST | WANTED_IN_CONTAINERS))
+		return true;
+	u32 scope = record_scope(cgroup);
+	return !scope || where & (scope == SCOPE_HOST ? WANTED_ON_HOST : WANTED_IN_CONTAINERS);
+}
+
 static __always_inline bool record_of_quiet_process(void)
 {
 	u32 process = bpf_get_current_pid_tgid() >> 32;
@@ -180,6 +196,8 @@ static __always_inline void record_user_bytes(struct record *record, struct text
 static __always_inline int record_send_to(struct record *record, void *ring, bool limited)
 {
 	u32 kind = record->kind;
+	if (!record_is_wanted_there(kind, record->cgroup))
+		return 0;
 	if (limited && !record_within_rate(kind, record->cgroup, record->time))
 		return lost(kind, LOST_RATE, record->cgroup);
 	u64 size = record->size;

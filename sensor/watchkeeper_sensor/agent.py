@@ -119,12 +119,13 @@ class Agent:
     def _enforce(self, enforcement: Enforcement) -> None:
         """Hand the rules that kill to the kernel, where it runs the program for them."""
         self.enforcement = enforcement
+        if self._asks_where or enforcement.rules:
+            for cgroup in self.stream.tree.cgroups():
+                self._scope(cgroup)
         if not self.kernel.is_attached(ENFORCING):
             return
         self.around.enforced_rules = tuple(enforcement.rules)
         protect(self.kernel.object)
-        for cgroup in self.stream.tree.cgroups():
-            self._scope(cgroup)
         self._test_id = enforcement.install(self.kernel.object, self._test_id)
 
     def _scope(self, cgroup: int) -> None:
@@ -137,10 +138,10 @@ class Agent:
 
     def _filters(self, also: Collection[str]) -> Filters:
         filters = filters_of(self.program)
-        filters.kinds.update(also)
+        filters.ask_all(also)
         if self.enforcement.rules:
             filters.kinds.update(("sensor.enforced", "sensor.not_enforced"))
-        filters.by_path.difference_update(also)
+        self._asks_where = filters.asks_where
         return filters
 
     def _opening(self) -> list[Event]:
@@ -183,7 +184,7 @@ class Agent:
         self.kernel.rings.wait(min(seconds, SOON_SECONDS) if self.engine.is_waiting or self.late else seconds)
         for event in self.stream.take(self.kernel.rings.rings):
             self.health.events += 1
-            if self.enforcement.rules and event.header[5] not in self._scoped:
+            if (self._asks_where or self.enforcement.rules) and event.header[5] not in self._scoped:
                 self._scope(event.header[5])
             if event.kind == "bpf.load" and event.bpf.program_id is not None:
                 self.lookout.saw_program(event.bpf.program_id)

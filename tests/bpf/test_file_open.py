@@ -8,7 +8,7 @@ import threading
 import pytest
 from tests.bpf.calls import AT_FDCWD, Compat, call
 
-from watchkeeper_sensor.kernel.filters import Filters
+from watchkeeper_sensor.kernel.filters import ALL_WAYS, Filters
 
 
 @pytest.fixture
@@ -175,7 +175,7 @@ def test_a_deep_path_with_long_names_is_told_whole(watch, in_child, tmp_path):
 
 
 def test_a_path_too_long_for_the_kernels_buffer_says_so(watch, in_child, tmp_path):
-    watching = watch("file.open", filters=Filters(kinds={"file.open"}, by_path={"file.open"}, prefixes={b"/nowhere/": {"file.open"}}))
+    watching = watch("file.open", filters=Filters(kinds={"file.open"}, by_path={"file.open"}, prefixes={b"/nowhere/": {"file.open": ALL_WAYS}}))
 
     def act():
         os.chdir(tmp_path)
@@ -191,7 +191,7 @@ def test_a_path_too_long_for_the_kernels_buffer_says_so(watch, in_child, tmp_pat
 
 
 def test_a_denied_open_tells_what_the_caller_said(watch, in_child, file, tmp_path):
-    watching = watch("file.open", filters=Filters(kinds={"file.open"}, by_path={"file.open"}, prefixes={b"/nowhere/": {"file.open"}}))
+    watching = watch("file.open", filters=Filters(kinds={"file.open"}, by_path={"file.open"}, prefixes={b"/nowhere/": {"file.open": ALL_WAYS}}))
     file.chmod(0o600)
     for folder in [tmp_path, *tmp_path.parents][:3]:
         folder.chmod(0o755)
@@ -218,8 +218,8 @@ def test_only_files_that_policies_ask_for_are_told(watch, in_child, tmp_path):
     filters = Filters(
         kinds={"file.open", "file.create"},
         by_path={"file.open", "file.create"},
-        prefixes={f"{tmp_path}/in/".encode(): {"file.open"}, f"{tmp_path}/exact\0".encode(): {"file.open"}},
-        names={b"id_rsa": {"file.open"}, b"made": {"file.create"}},
+        prefixes={f"{tmp_path}/in/".encode(): {"file.open": ALL_WAYS}, f"{tmp_path}/exact\0".encode(): {"file.open": ALL_WAYS}},
+        names={b"id_rsa": {"file.open": ALL_WAYS}, b"made": {"file.create": ALL_WAYS}},
     )
     watching = watch("file.open", "file.create", filters=filters)
     (tmp_path / "in").mkdir()

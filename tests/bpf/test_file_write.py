@@ -9,7 +9,7 @@ import struct
 import pytest
 from tests.bpf.calls import Compat, call
 
-from watchkeeper_sensor.kernel.filters import Filters
+from watchkeeper_sensor.kernel.filters import ALL_WAYS, Filters
 
 
 def opened(path, flags=os.O_RDWR | os.O_CREAT):
@@ -165,7 +165,9 @@ def test_a_write_to_a_memfd_says_so(watch, in_child):
 
 
 def test_only_files_that_policies_ask_for_are_told(watch, in_child, tmp_path):
-    watching = watch("file.write", filters=Filters(kinds={"file.write"}, by_path={"file.write"}, prefixes={f"{tmp_path}/in/".encode(): {"file.write"}}))
+    watching = watch(
+        "file.write", filters=Filters(kinds={"file.write"}, by_path={"file.write"}, prefixes={f"{tmp_path}/in/".encode(): {"file.write": ALL_WAYS}})
+    )
     (tmp_path / "in").mkdir()
 
     def act():
@@ -180,7 +182,7 @@ def test_only_files_that_policies_ask_for_are_told(watch, in_child, tmp_path):
 
 
 def test_a_file_that_moves_to_a_watched_place_is_told_within_a_second_of_writing(watch, in_child, tmp_path):
-    watching = watch("file.write", filters=Filters(kinds={"file.write"}, by_path={"file.write"}, names={b"crontab": {"file.write"}}))
+    watching = watch("file.write", filters=Filters(kinds={"file.write"}, by_path={"file.write"}, names={b"crontab": {"file.write": ALL_WAYS}}))
 
     def act():
         number = opened(tmp_path / "draft")

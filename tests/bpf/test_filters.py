@@ -1,18 +1,26 @@
-"""What the kernel turned down a moment ago is looked at again as soon as anything that the answer hung on is another."""
+"""What policies do not ask for is not told; what was turned down is looked at again as soon as anything that the answer hung on is another."""
 
 import os
+import socket
 import subprocess
+from pathlib import Path
 
+import pytest
 from tests.bpf.calls import call
+from tests.bpf.conftest import OBJECT
+from tests.support.events import a_policy, a_program
 
-from watchkeeper_sensor.kernel.filters import Filters
+from watchkeeper_sensor.agent import Agent
+from watchkeeper_sensor.kernel.enforcement import tell_scope
+from watchkeeper_sensor.kernel.filters import ALL_WAYS, CONTAINER, CONTAINER_WRITE, HOST_WRITE, Filters
+from watchkeeper_sensor.kernel.programs import unified_cgroup
 
 CLONE_NEWNS = 0x20000
 TIMES = 5  # that a file is opened first, so that the kernel knows it for one that nobody asks for
 
 
-def by_path(kind, *prefixes):
-    return Filters(kinds={kind}, by_path={kind}, prefixes={os.fsencode(prefix): {kind} for prefix in prefixes})
+def by_path(kind, *prefixes, ways=ALL_WAYS):
+    return Filters(kinds={kind}, by_path={kind}, prefixes={os.fsencode(prefix): {kind: ways} for prefix in prefixes})
 
 
 def opened(path):
@@ -133,3 +141,111 @@ def test_what_a_policy_asks_for_is_told_each_time(watch, in_child, tmp_path):
     watching = watch("file.open", filters=by_path("file.open", f"{path}\0"))
     pid, _ = in_child(lambda: opened(path))
     assert len(watching.events("file.open", process=pid, count=TIMES)) == TIMES
+
+
+@pytest.fixture
+def cgroup():
+    """A cgroup of its own: its key, and a function that moves the calling process there."""
+    folder = Path(unified_cgroup(), f"watchkeeper-filters-{os.getpid()}")
+    folder.mkdir()
+    yield folder.stat().st_ino, lambda: (folder / "cgroup.procs").write_text("0")
+    folder.rmdir()
+
+
+def test_a_kind_that_is_asked_for_in_containers_is_not_told_of_the_host(watch, in_child, tmp_path, cgroup):
+    key, enter = cgroup
+    watching = watch("file.mkdir", filters=Filters(kinds={"file.mkdir"}, ways={"file.mkdir": CONTAINER}))
+
+    def told(name):
+        def act():
+            enter()
+            (tmp_path / name).mkdir()
+
+        pid, status = in_child(act)
+        assert status == 0
+        watching.sensor.rings.wait(0.2)
+        watching.drain()
+        return any(event.kind == "file.mkdir" and event.header[7] == pid for event in watching.seen)
+
+    assert told("nobody has said whose the cgroup is")
+    tell_scope(watching.sensor.object, key, is_container=False)
+    assert not told("the host's")
+    tell_scope(watching.sensor.object, key, is_container=True)
+    assert told("a container's")
+    assert not watching.sensor.losses()
+
+
+def test_a_path_that_is_asked_for_in_containers_is_not_told_of_the_host(watch, in_child, tmp_path, cgroup):
+    key, enter = cgroup
+    path = tmp_path / "file"
+    path.touch()
+    watching = watch("file.open", filters=by_path("file.open", f"{path}\0", ways=CONTAINER))
+
+    def act():
+        enter()
+        opened(path)
+
+    tell_scope(watching.sensor.object, key, is_container=False)
+    pid, _ = in_child(act)
+    watching.nothing("file.open", process=pid)
+    tell_scope(watching.sensor.object, key, is_container=True)
+    pid, _ = in_child(act)
+    assert len(watching.events("file.open", process=pid, count=TIMES)) == TIMES
+
+
+def test_a_file_that_is_asked_for_when_it_is_open_for_writing_is_not_told_when_it_is_read(watch, in_child, tmp_path):
+    path = tmp_path / "file"
+    path.touch()
+    watching = watch("file.open", filters=by_path("file.open", f"{path}\0", ways=HOST_WRITE | CONTAINER_WRITE))
+
+    def act():
+        opened(path)
+        os.open(path, os.O_WRONLY)
+        opened(path)
+
+    pid, _ = in_child(act)
+    (event,) = watching.events("file.open", process=pid)
+    watching.nothing("file.open", process=pid, where=lambda later: later is not event)
+    assert event.file.for_write
+
+
+@pytest.mark.parametrize("kind", ["network.connect", "network.listen", "network.send"])
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_ports_that_nobody_asks_for_are_not_told(watch, in_child, kind, family):
+    here = "127.0.0.1" if family == socket.AF_INET else "::1"
+    with socket.create_server((here, 0), family=family) as asked, socket.create_server((here, 0), family=family) as other:
+        ports = [other.getsockname()[1], asked.getsockname()[1]]
+        if kind == "network.listen":
+            asked.close()
+            other.close()
+        watching = watch(kind, filters=Filters(kinds={kind}, by_port={kind: {ports[1]}}))
+
+        def act():
+            for port in ports:
+                if kind == "network.listen":
+                    socket.create_server((here, port), family=family).close()
+                elif kind == "network.connect":
+                    socket.create_connection((here, port)).close()
+                    socket.socket(family, socket.SOCK_DGRAM).connect((here, port))
+                else:
+                    socket.socket(family, socket.SOCK_DGRAM).sendto(b"x", (here, port))
+
+        pid, status = in_child(act)
+    assert status == 0
+    count = 2 if kind == "network.connect" else 1
+    found = watching.events(kind, process=pid, count=count)
+    assert len(found) == count
+    assert {event.connection.local_port if kind == "network.listen" else event.connection.remote_port for event in found} == {ports[1]}
+
+
+def test_the_agent_says_whose_the_cgroups_are(tmp_path):
+    program = a_program(a_policy("\n- name: r\n  \"on\": [file.mkdir]\n  when: 'has(container.id)'\n  severity: P3\n"))
+    agent = Agent(OBJECT, program)
+    try:
+        subprocess.run(["mkdir", tmp_path / "of-the-host"], check=True)
+        assert "file.mkdir" not in agent.kernel.sent()
+        agent.reload(a_program(a_policy("\n- name: r\n  \"on\": [file.mkdir]\n  when: 'process.uid == 0'\n  severity: P3\n")))
+        subprocess.run(["mkdir", tmp_path / "asked-for"], check=True)
+        assert agent.kernel.sent()["file.mkdir"] >= 1
+    finally:
+        agent.close()

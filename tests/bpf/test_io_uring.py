@@ -9,7 +9,7 @@ import pytest
 from tests.bpf import ring
 from tests.bpf.ring import HERE, IoUring, text
 
-from watchkeeper_sensor.kernel.filters import Filters
+from watchkeeper_sensor.kernel.filters import ALL_WAYS, Filters
 from watchkeeper_sensor.kernel.tracepoints import BTF
 
 NO_RING = 77
@@ -101,7 +101,7 @@ def test_an_open_that_is_denied_or_goes_to_the_rings_own_table_is_told_by_the_ke
 
 @paths_are_known
 def test_opens_through_a_ring_are_filtered_by_path_in_the_kernel(watch, through, tmp_path):
-    watching = watch("file.open", filters=Filters(kinds={"file.open"}, by_path={"file.open"}, names={b"wanted": {"file.open"}}))
+    watching = watch("file.open", filters=Filters(kinds={"file.open"}, by_path={"file.open"}, names={b"wanted": {"file.open": ALL_WAYS}}))
     for name in ("wanted", "other"):
         (tmp_path / name).write_text("x")
 

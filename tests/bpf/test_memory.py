@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from watchkeeper_sensor.kernel.filters import Filters
+from watchkeeper_sensor.kernel.filters import ALL_WAYS, Filters
 
 READ, WRITE, EXECUTE = 1, 2, 4
 PRIVATE, SHARED, ANONYMOUS = 2, 1, 0x20
@@ -94,11 +94,11 @@ def test_a_library_of_the_system_is_quiet_unless_a_policy_names_it(watch, in_chi
     watching = watch("memory.map")
     pid, _ = in_child(act)
     watching.nothing("memory.map", process=pid)
-    watching.sensor.set_filters(Filters(kinds={"memory.map"}, names={b"libc.so.6": {"memory.map"}}))
+    watching.sensor.set_filters(Filters(kinds={"memory.map"}, names={b"libc.so.6": {"memory.map": ALL_WAYS}}))
     pid, _ = in_child(act)
     (event,) = watching.events("memory.map", process=pid)
     assert event.file.path == library
-    watching.sensor.set_filters(Filters(kinds={"memory.map"}, prefixes={os.fsencode(library) + b"\0": {"memory.map"}}))
+    watching.sensor.set_filters(Filters(kinds={"memory.map"}, prefixes={os.fsencode(library) + b"\0": {"memory.map": ALL_WAYS}}))
     pid, _ = in_child(act)
     (event,) = watching.events("memory.map", process=pid)
     assert event.file.inode == os.stat(library).st_ino

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from watchkeeper_sensor.kernel.ends import ANY_END, asked_ends
+from watchkeeper_sensor.kernel.filters import flags_of
 from watchkeeper_sensor.kernel.libbpf import BpfError, BpfObject, BpfUnavailableError, give_back_memory, library, possible_processors
 from watchkeeper_sensor.kernel.records import KINDS, NUMBERS
 from watchkeeper_sensor.kernel.ring import Ring, Rings
@@ -146,7 +147,7 @@ class KernelSensor:
         for number in range(self.object.entries("compat_numbers")):
             compat.put(_u32.pack(number), _s32.pack(COMPAT_NUMBERS.get(number, -1)))
 
-    def hook(self, kinds: Collection[str], by_path: Collection[str] = ()) -> None:
+    def hook(self, kinds: Collection[str], filters: Filters | None = None) -> None:
         """Attach what tells these kinds and detach what tells no others; what stays attached misses nothing meanwhile."""
         missing = [program for program in self._needed(kinds) if not self._is_loaded(program.name)]
         if missing:
@@ -158,7 +159,7 @@ class KernelSensor:
                     self._attach(program, name)
         needed = self._needed(kinds)
         self._handle([program for program in needed if program.hook == "call"])
-        self._want({*kinds, *ALWAYS}, by_path)
+        self._want({*kinds, *ALWAYS}, filters)
         names = {name for program in needed for name in (program.name, *program.needs)}
         for program in self._programs:
             for name in (program.name, *program.needs):
@@ -209,15 +210,15 @@ class KernelSensor:
             told.put(_u32.pack(number), _u32.pack(asked.get(number, 0)))
         self._ends = asked
 
-    def _want(self, kinds: Collection[str], by_path: Collection[str] = ()) -> None:
+    def _want(self, kinds: Collection[str], filters: Filters | None) -> None:
         wanted = self.object.map("wanted")
         for number, kind in KINDS.items():
-            wanted.put(_u32.pack(number), _u32.pack((1 if kind in kinds else 0) | (2 if kind in by_path else 0)))
+            wanted.put(_u32.pack(number), _u32.pack(flags_of(kind, filters) if kind in kinds else 0))
 
     def set_filters(self, filters: Filters) -> None:
         """Take up what the policies ask for now; there is no moment without a filter."""
         filters.install(self.object)
-        self.hook(filters.kinds, filters.by_path)
+        self.hook(filters.kinds, filters)
 
     def keep_quiet(self, process_id: int) -> None:
         """Acts of this process (the sensor's own) are not told."""
