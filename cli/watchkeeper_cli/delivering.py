@@ -105,7 +105,7 @@ class Outbox:
         except SpoolInUseError as error:
             raise CommandError(str(error), USAGE) from None
         if self._webhook is not None:
-            self.deliveries.append(self._webhook)
+            self.deliveries.insert(0, self._webhook)  # the first to get what is found: whoever is to be woken
         elif state is not None:
             self._say_what_waits(state / SPOOLS / "webhook")
 
@@ -121,7 +121,7 @@ class Outbox:
             one.start()
 
     def keep(self, detections: Sequence[Detection], blind: Iterable[Blind]) -> None:
-        """Returns when each is on the disk, or at least on its way; never waits for a receiver."""
+        """Returns when each is on the disk, or at least on its way; never waits for a receiver. No thread runs before all spools have all of them."""
         payloads = [encode(one) for one in detections]
         intervals = [encode(one) for one in blind]
         for one in self.deliveries:
@@ -129,9 +129,11 @@ class Outbox:
             if one is self._webhook:
                 wanted = [payload for payload, detection in zip(payloads, detections, strict=True) if detection.severity <= self._severity]
             if wanted:
-                one.keep("detection", wanted)
+                one.keep("detection", wanted, wakes=False)
             if intervals:
-                one.keep("loss", intervals)
+                one.keep("loss", intervals, wakes=False)
+        for one in self.deliveries:
+            one.wake()
 
     def tick(self) -> list[str]:
         """What is to be said."""

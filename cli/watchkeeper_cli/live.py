@@ -7,10 +7,11 @@ import signal
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from watchkeeper_cli.delivering import Outbox
-from watchkeeper_cli.ending import FAILED, SUCCEEDED, USAGE, CommandError
+from watchkeeper_cli.ending import FAILED, SUCCEEDED, USAGE, CommandError, flush_output
 from watchkeeper_cli.output.live import view_for
 from watchkeeper_cli.output.text import clock, shown
 from watchkeeper_cli.policy_set import program_of
@@ -19,6 +20,7 @@ from watchkeeper_sensor.keeping import FolderInUseError, own_folder
 from watchkeeper_sensor.kernel.privileges import give_up
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from types import FrameType
 
@@ -53,6 +55,7 @@ class Live:
         self._request = request
         self._is_over = False
         self._is_to_reload = False
+        self._unwritten = ""  # why some of the output could not be written
 
     def run(self) -> int:
         state = self._state()
@@ -68,8 +71,11 @@ class Live:
         before = [(number, signal.signal(number, self._end)) for number in (signal.SIGINT, signal.SIGTERM)]
         before.append((signal.SIGHUP, signal.signal(signal.SIGHUP, self._ask_to_reload)))
         try:
-            with view:
+            self._show(view.__enter__)
+            try:
                 self._watch(agent, outbox, metrics, view, demo)
+            finally:
+                self._show(partial(view.__exit__, None, None, None))
         finally:
             for number, handler in before:
                 signal.signal(number, handler)
@@ -78,6 +84,9 @@ class Live:
                 print(f"watchkeeper: {shown(text)}", file=sys.stderr)
             if metrics:
                 metrics.close()
+        if self._unwritten:
+            flush_output()
+            raise CommandError(f"some of the output could not be written: {self._unwritten}", FAILED)
         if demo is None:
             return SUCCEEDED
         demo.report()
@@ -95,7 +104,7 @@ class Live:
                 found += agent.judge(event)
             found += agent.advance()
             self._tell(agent, found, outbox, view, demo)
-            view.tick()
+            self._show(view.tick)
             if metrics:
                 metrics.round_at = time.monotonic()
             if self._is_to_reload:
@@ -111,15 +120,23 @@ class Live:
             if demo is not None:
                 demo.take(detection)
             if detection.severity <= self._request.severity:
-                view.add(detection)
+                self._show(partial(view.add, detection))
         self._say([*agent.news, *outbox.tick()], view)
         agent.news.clear()
 
-    @staticmethod
-    def _say(news: list[str], view: View) -> None:
+    def _say(self, news: list[str], view: View) -> None:
         """With the time, so that what happens again is said again."""
         for text in news:
-            view.warn(f"{clock(time.time_ns())[11:]} {text}")
+            self._show(partial(view.warn, f"{clock(time.time_ns())[11:]} {text}"))
+
+    def _show(self, show: Callable[[], object]) -> None:
+        """What can't be written, to a full disk for one, does not end the watch; a reader who left does."""
+        try:
+            show()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            self._unwritten = error.strerror or str(error)
 
     def _agent(self, state: Path | None) -> Agent:
         """The agent; the program of all rules, of which it keeps the kernel's, goes when this returns."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from watchkeeper_cli import coverage, detections, doctor, explain, fields, judge, lint, replay, test, trace, up
-from watchkeeper_cli.ending import BROKEN_PIPE, INTERRUPTED, CommandError
+from watchkeeper_cli.ending import BROKEN_PIPE, INTERRUPTED, CommandError, flush_output
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +42,7 @@ def ending_well(command: Callable[..., None]) -> Callable[..., None]:
     def run(**options: object) -> None:
         try:
             command(**options)
-            sys.stdout.flush()
+            flush_output()
         except CommandError as error:
             from watchkeeper_cli.output.text import shown
 

@@ -55,7 +55,7 @@ def up(
       sudo watchkeeper up --policies ./our-policies --notify https://hooks.example.com/security
 
     \b
-    Exit status: 0 ended by Ctrl-C or SIGTERM (with --demo: all acts were seen), 1 an act of --demo was missed,
+    Exit status: 0 ended by Ctrl-C or SIGTERM (with --demo: all acts were seen), 1 an act of --demo was missed, or output was lost,
     2 wrong usage or policies, 3 the sensor can't run here.
     """
     from watchkeeper_cli.live import Live, Request

@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from tests.bpf.test_up import COMMAND, Up, asked
+from tests.bpf.test_up import COMMAND, PATIENCE, Up, asked
 
 from watchkeeper_cli.notifying import SECRET
 from watchkeeper_operator.store.detections import DetectionStore, StoreError
@@ -120,6 +120,13 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", folder], check=True)
 
 
+def wait_for(holds):
+    end = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
 def fill(folder):
     filler = folder / "filler"
     with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
@@ -172,15 +179,14 @@ def test_kills_amid_a_stream_lose_nothing_that_was_shown_and_all_else_is_stated_
     running.wait_for(lambda: any(row["message"].endswith(f" {len(acts) - 1}") for row in running.detections("ran")))
     assert running.end() == 0
     running = start()  # for what the webhook was too slow to take before the end
-    running.wait_for(lambda: {one.id for one in history(state)[0]} <= {row.get("id") for row in posted})
+    shown = [json.loads(line) for path in outputs for line in path.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
+    running.wait_for(lambda: {row["id"] for row in shown} <= {row.get("id") for row in posted})
     assert running.end() == 0
 
-    shown = [json.loads(line) for path in outputs for line in path.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
     detections, blind = history(state)
     ids = [one.id for one in detections]
     assert len(ids) == len(set(ids))
     assert {row["id"] for row in shown} <= set(ids)
-    assert {row["id"] for row in shown} <= {row.get("id") for row in posted}
     ran = [int(one.message.rpartition(" ")[2]) for one in detections if one.rule == "ran"]
     assert len(ran) == len(set(ran))  # ids of events were never given twice
     assert [one.cause for one in blind] == ["killed", "killed", "stopped"]
@@ -349,12 +355,14 @@ def test_output_that_can_not_be_written_does_not_end_the_watch(up, program, tmp_
             stderr=subprocess.PIPE,
         )
         try:
-            running.wait_for(lambda: (subprocess.run([program, "one"], check=True), kept(tmp_path / "state", "ran"))[1])
-            subprocess.run([program, "two"], check=True)
-            running.wait_for(lambda: any(one.message.endswith("two") for one in kept(tmp_path / "state", "ran")))
+            wait_for(lambda: (subprocess.run([program, "one"], check=True), kept(tmp_path / "state", "ran"))[1])
+            for number in range(100):  # more than a buffer holds
+                subprocess.run([program, "two", str(number)], check=True)
+            wait_for(lambda: len(kept(tmp_path / "state", "ran")) > 100)
             assert process.poll() is None
         finally:
             process.send_signal(signal.SIGTERM)
             said = process.communicate(timeout=30)[1].decode()
     assert "No space left on device" in said
     assert "Traceback" not in said
+    assert process.returncode == 1

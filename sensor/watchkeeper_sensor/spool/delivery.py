@@ -107,8 +107,8 @@ class Delivery:
         """What changed since the last call, for people."""
         return [self._news.popleft() for _ in range(len(self._news))]
 
-    def keep(self, kind: Kind, payloads: Iterable[bytes]) -> None:
-        """Take entries; they are on the disk, or at least in memory, when this returns."""
+    def keep(self, kind: Kind, payloads: Iterable[bytes], *, wakes: bool = True) -> None:
+        """Take entries; they are on the disk, or at least in memory, when this returns. `wakes`: begin at once to deliver them."""
         if kind not in self.receiver.kinds:
             return
         with self._lock:
@@ -120,6 +120,11 @@ class Delivery:
                 self._memory.append(Entry(0, kind, payload))
                 if len(self._memory) > IN_MEMORY:
                     self._lose(self._memory.popleft())
+        if wakes:
+            self._wake.set()
+
+    def wake(self) -> None:
+        """Begin to deliver what was kept."""
         self._wake.set()
 
     def tick(self) -> None:
