@@ -17,6 +17,7 @@ from watchkeeper_cli.output.text import clock, shown
 from watchkeeper_cli.policy_set import program_of
 from watchkeeper_cli.sensing import started
 from watchkeeper_sensor.keeping import FolderInUseError, own_folder
+from watchkeeper_sensor.kernel.libbpf import BpfError
 from watchkeeper_sensor.kernel.privileges import give_up
 
 if TYPE_CHECKING:
@@ -98,9 +99,11 @@ class Live:
             metrics.start()
         if demo is not None:
             demo.start()
-        while not (self._is_over or view.is_over or (demo is not None and demo.is_over)):
+        is_last = False
+        while not is_last:  # the last round takes what waits in the rings
+            is_last = self._is_over or view.is_over or (demo is not None and demo.is_over)
             found: list[Detection] = []
-            for event in agent.events(WAIT_SECONDS):
+            for event in agent.events(0 if is_last else WAIT_SECONDS):
                 found += agent.judge(event)
             found += agent.advance()
             self._tell(agent, found, outbox, view, demo)
@@ -187,12 +190,13 @@ class Live:
         """Take up the policies as they are now; where they are wrong, those of before stay in force."""
         self._is_to_reload = False
         try:
-            program = program_of(self._request.policies, with_library=self._request.with_library, apart=True)
+            agent.reload(program_of(self._request.policies, with_library=self._request.with_library, apart=True))
         except CommandError as error:
-            view.warn(f"the policies of before stay in force: {error}")
-            return
-        agent.reload(program)
-        view.warn(f"policies read again: {len(agent.program.rules)} rules over {len(agent.health.kinds)} kinds")
+            self._say([*error.lines, f"the policies of before stay in force: {error}"], view)
+        except BpfError as error:
+            self._say([f"the policies of before stay in force: the kernel does not take the new ones: {error}"], view)
+        else:
+            self._say([f"policies read again: {len(agent.program.rules)} rules over {len(agent.health.kinds)} kinds"], view)
 
     def _end(self, _signal: int, _frame: FrameType | None) -> None:
         self._is_over = True

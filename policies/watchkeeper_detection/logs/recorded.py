@@ -98,7 +98,7 @@ def _derive(event: Event) -> None:
         for one in (process, process.parent):
             if one.command_line is None:
                 one.command_line = command_line(one.args)
-        if process.args_count is None and process.args is not None:
+        if process.args_count is None and process.args:
             process.args_count = len(process.args)
         container = made.get("container")
         if container is not None and container.drift is None:
