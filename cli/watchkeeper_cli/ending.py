@@ -11,11 +11,12 @@ BROKEN_PIPE = 128 + 13  # … and for a command whose reader left
 
 
 class CommandError(Exception):
-    """Nothing more can be done; the message is for the user."""
+    """Nothing more can be done; the message is for the user, after the lines that say what is wrong one by one."""
 
-    def __init__(self, message: str, status: int) -> None:
+    def __init__(self, message: str, status: int, lines: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.status = status
+        self.lines = lines
 
 
 def flush_output() -> None:

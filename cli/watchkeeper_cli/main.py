@@ -46,6 +46,8 @@ def ending_well(command: Callable[..., None]) -> Callable[..., None]:
         except CommandError as error:
             from watchkeeper_cli.output.text import shown
 
+            for line in error.lines:
+                print(shown(line), file=sys.stderr)
             print(f"watchkeeper: {shown(str(error))}", file=sys.stderr)
             raise typer.Exit(error.status) from None
         except KeyboardInterrupt:

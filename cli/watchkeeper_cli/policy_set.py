@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-import sys
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from watchkeeper_cli import cache
 from watchkeeper_cli.ending import USAGE, CommandError
-from watchkeeper_cli.output.text import plural, shown
+from watchkeeper_cli.output.text import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from watchkeeper_detection.policy.errors import PolicyError
     from watchkeeper_detection.policy_loading import Document
@@ -44,13 +44,24 @@ def read_files(roots: Iterable[Path]) -> list[tuple[str, bytes]]:
         try:
             if root.suffix == ".jsonl":  # cases, swept up by a shell's wildcard
                 continue
-            found = [root] if root.is_file() else sorted(path for path in root.rglob("*") if path.suffix in SUFFIXES and path.is_file())
-            if not root.exists():
-                raise FileNotFoundError(2, os.strerror(2), str(root))
+            found = [root] if root.is_file() else sorted(below(root))
             files += [(os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path), path.read_bytes()) for path in found]
         except OSError as error:
-            raise CommandError(f"can't read policies from {error.filename or root}: {error.strerror}", USAGE) from None
+            raise CommandError(f"can't read policies from {error.filename or root}: {error.strerror}; mend it, or name another folder or file", USAGE) from None
     return files
+
+
+def below(folder: Path) -> Iterator[Path]:
+    """Policy files of a folder and those below it. Raises OSError for a folder or link that leads nowhere: a policy left out must not go unnoticed."""
+
+    def give_up(error: OSError) -> None:
+        raise error
+
+    for place, folders, names in os.walk(folder, onerror=give_up):
+        folders[:] = [name for name in folders if not name.startswith("..")]  # where a mounted ConfigMap has everything once more
+        for path in (Path(place, name) for name in names):
+            if path.suffix in SUFFIXES and stat.S_ISREG(path.stat().st_mode):
+                yield path
 
 
 def roots_of(folders: Sequence[Path], *, with_library: bool) -> list[Path]:
@@ -112,12 +123,13 @@ def _checked_apart(folders: Sequence[Path], *, with_library: bool) -> None:
 
 
 def refuse(errors: Sequence[PolicyError]) -> None:
-    """End the command when there are errors, each on a line."""
-    if not errors:
-        return
-    for error in errors:
-        print(shown(str(error)), file=sys.stderr)
-    raise CommandError(f"{plural(len(errors), 'error')} in the policies; nothing was judged", USAGE)
+    """End the command when there are errors."""
+    if errors:
+        raise CommandError(
+            f"{plural(len(errors), 'error')} in the policies; nothing was judged (watchkeeper lint checks a folder before it is used)",
+            USAGE,
+            tuple(str(error) for error in errors),
+        )
 
 
 def library_program() -> Program:

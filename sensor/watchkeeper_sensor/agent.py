@@ -18,8 +18,10 @@ from watchkeeper_sensor.events import EventStream
 from watchkeeper_sensor.keeping import Keeper, KeepingError
 from watchkeeper_sensor.kernel.enforcement import Enforcement, enforcement_of, protect, tell_scope
 from watchkeeper_sensor.kernel.filters import filters_of
+from watchkeeper_sensor.kernel.libbpf import BpfError
 from watchkeeper_sensor.kernel.programs import KernelSensor
 from watchkeeper_sensor.late.feed import NAME, FileFeed
+from watchkeeper_sensor.late.source import LATE_SECONDS
 from watchkeeper_sensor.late.sources import LateFields
 from watchkeeper_sensor.lookout import Lookout
 from watchkeeper_sensor.recorder import Recorder
@@ -107,6 +109,7 @@ class Agent:
         self._recorder = Recorder()
         self.lookout = Lookout(self.kernel, self.around, self.health.lost)
         self._keeper = Keeper(state) if state else None
+        self._watched_until = time.time_ns()  # what happened before has been judged and told
         self._kept_at = -KEEP_SECONDS  # at once: a kill in the first seconds is told too
         self.keeping_failed = ""  # why the state was not kept, the last time that it should have been
         self.news: list[str] = []  # about what is kept, for people; whoever shows it takes it out
@@ -170,7 +173,7 @@ class Agent:
         self._kept_at = time.monotonic()
         failed_before = self.keeping_failed
         try:
-            self._keeper.save(self.around.host.boot_id, time.time_ns(), self.engine.snapshot(), stopped=stopped)
+            self._keeper.save(self.around.host.boot_id, self._watched_until, self.engine.snapshot(), stopped=stopped)
             self.keeping_failed = self._keeper.failed
         except KeepingError as error:
             self.keeping_failed = str(error)
@@ -178,7 +181,8 @@ class Agent:
             self.news.append(self.keeping_failed or "the agent's state is kept again")
 
     def events(self, seconds: float) -> Iterator[Event]:
-        """Events of what happened until now; waits up to `seconds` for some."""
+        """Events of what happened until now; waits up to `seconds` for some. What the last call gave has been told."""
+        self._note_time()
         yield from self._pending
         self._pending.clear()
         self.kernel.rings.wait(min(seconds, SOON_SECONDS) if self.engine.is_waiting or self.late else seconds)
@@ -192,6 +196,12 @@ class Agent:
         yield from self.lookout.look()
         if time.monotonic() - self._kept_at >= KEEP_SECONDS:
             self._keep()
+
+    def _note_time(self) -> None:
+        """A kill from here on loses nothing that happened before, but for what waits for late fields."""
+        if self.stream.complete_until:
+            waits_ns = int(LATE_SECONDS * 1e9) if self.late else 0
+            self._watched_until = self.stream.complete_until + self.around.boot_time_ns - LATENESS_NS - waits_ns
 
     def judge(self, event: Event) -> list[Detection]:
         """Detections of this event, and of sequences and thresholds that it completes."""
@@ -259,18 +269,27 @@ class Agent:
         )
 
     def reload(self, program: Program, *, also: Collection[str] = ()) -> None:
-        """Judge by other policies from now on; state of rules whose condition did not change is kept."""
+        """Judge by other policies from now on; state of rules whose condition did not change is kept. Raises BpfError, and then judges as before."""
+        before = self.program
+        try:
+            self._judge_by(program, also)
+        except BpfError:
+            self._judge_by(before, also)
+            raise
+
+    def _judge_by(self, program: Program, also: Collection[str]) -> None:
         self.program = kernel_part(program)
         self.late.judge_by(self.program)
-        enforcement = enforcement_of(self.program)
+        self.enforcement = enforcement_of(self.program)
         self.kernel.set_filters(self._filters(also))
-        self._enforce(enforcement)
+        self._enforce(self.enforcement)
         self.lookout.claim()
         snapshot = self.engine.snapshot()
         self.engine = self._new_engine()
         self.engine.restore(snapshot)
 
     def close(self) -> None:
+        self._note_time()
         self._keep(stopped=True)
         if self._keeper is not None:
             self._keeper.close()

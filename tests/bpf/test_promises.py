@@ -330,6 +330,56 @@ def test_a_second_agent_on_the_same_folder_is_refused_and_told_by_whom(up, tmp_p
     assert running.end() == 0
 
 
+def test_policies_that_can_not_be_read_change_nothing_until_they_can(up, program, tmp_path):
+    """By a user's hand: a broken file, a link to nowhere, a folder that is gone; each is said with its place, and the former policies judge on."""
+    folder = tmp_path / "policies"
+    folder.mkdir()
+    running = up("--policies", folder)
+    broken, missing = folder / "broken.yaml", folder / "missing.yaml"
+
+    def reload():
+        before = len(running.errors.read_text())
+        running.process.send_signal(signal.SIGHUP)
+        running.wait_for(lambda: "stay in force" in running.errors.read_text()[before:])
+        subprocess.run([program, "one"], check=True)
+        return running.errors.read_text()[before:]
+
+    broken.write_text("kind: RuntimePolicy\nmetadata: {name: [")
+    assert "broken.yaml" in reload()
+    broken.unlink()
+    missing.symlink_to("nowhere.yaml")
+    assert f"{missing}: No such file or directory; mend it" in reload()
+    missing.unlink()
+    folder.rmdir()
+    assert f"{folder}: No such file or directory; mend it" in reload()
+    running.seen("ran", 3)
+    folder.mkdir()
+    running.process.send_signal(signal.SIGHUP)
+    running.wait_for(lambda: "read again" in running.errors.read_text())
+    assert running.end() == 0
+
+
+def test_policies_that_can_not_be_read_refuse_the_start(program, tmp_path):
+    folder = tmp_path / "policies"
+    closed = folder / "closed"
+    closed.mkdir(parents=True)
+    (folder / "policy.yaml").write_text(POLICY.format(program=program))
+    (closed / "policy.yaml").write_text("kind: RuntimePolicy")
+    closed.chmod(0)
+    os.chown(closed, 65534, 65534)
+    without = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search", "--inh-caps", "-dac_override,-dac_read_search"]
+    refused = subprocess.run(
+        [*without, COMMAND, "up", "--no-library", "--policies", folder, "--state", tmp_path / "state"], check=False, capture_output=True, text=True
+    )
+    assert refused.returncode == 2
+    assert f"{closed}: Permission denied; mend it" in refused.stderr
+    closed.chmod(0o700)
+    refused = subprocess.run([COMMAND, "up", "--no-library", "--policies", folder, "--state", tmp_path / "state"], check=False, capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert f"{closed}/policy.yaml" in refused.stderr
+    assert "watchkeeper lint" in refused.stderr
+
+
 def test_no_thread_of_the_agent_keeps_a_privilege_that_it_does_not_need(up, program, tmp_path, receiver):
     running = up("--metrics", f"unix:{tmp_path / 'metrics.sock'}", "--notify", receiver[0], env={**os.environ, SECRET: "secret"})
     subprocess.run([program, "one"], check=True)
