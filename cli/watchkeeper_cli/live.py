@@ -17,7 +17,7 @@ from watchkeeper_cli.output.text import clock, shown
 from watchkeeper_cli.policy_set import program_of
 from watchkeeper_cli.sensing import started
 from watchkeeper_sensor.keeping import FolderInUseError, own_folder
-from watchkeeper_sensor.kernel.libbpf import BpfError
+from watchkeeper_sensor.kernel.libbpf import BpfError, BpfUnavailableError
 from watchkeeper_sensor.kernel.privileges import give_up
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ class Live:
             agent.reload(program_of(self._request.policies, with_library=self._request.with_library, apart=True))
         except CommandError as error:
             self._say([*error.lines, f"the policies of before stay in force: {error}"], view)
-        except BpfError as error:
+        except (BpfError, BpfUnavailableError) as error:
             self._say([f"the policies of before stay in force: the kernel does not take the new ones: {error}"], view)
         else:
             self._say([f"policies read again: {len(agent.program.rules)} rules over {len(agent.health.kinds)} kinds"], view)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from watchkeeper_cli.ending import UNREADABLE, CommandError
@@ -11,9 +12,15 @@ from watchkeeper_sensor.kernel.programs import object_path
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from pathlib import Path
 
     from watchkeeper_detection.program import Program
+
+
+def is_stale(path: Path) -> bool:
+    """Whether the object is older than the sources of the tree; an installed sensor has none."""
+    sources = Path(__file__).parents[2] / "sensor" / "bpf"
+    built = path.stat().st_mtime if path.exists() else 0.0
+    return any(source.stat().st_mtime > built for source in (*sources.glob("*.c"), *sources.glob("*.h")))
 
 
 def started(program: Program, *, also: Collection[str] = (), state: Path | None = None) -> Agent:
@@ -21,4 +28,5 @@ def started(program: Program, *, also: Collection[str] = (), state: Path | None 
     try:
         return Agent(object_path(), program, also=also, state=state)
     except (BpfUnavailableError, BpfError) as error:
-        raise CommandError(f"the sensor can't run here: {error}", UNREADABLE) from None
+        stale = "; its programs were built before their sources changed: run make bpf" if is_stale(object_path()) else ""
+        raise CommandError(f"the sensor can't run here: {error}{stale}", UNREADABLE) from None

@@ -18,7 +18,7 @@ from watchkeeper_sensor.events import EventStream
 from watchkeeper_sensor.keeping import Keeper, KeepingError
 from watchkeeper_sensor.kernel.enforcement import Enforcement, enforcement_of, protect, tell_scope
 from watchkeeper_sensor.kernel.filters import filters_of
-from watchkeeper_sensor.kernel.libbpf import BpfError
+from watchkeeper_sensor.kernel.libbpf import BpfError, BpfUnavailableError
 from watchkeeper_sensor.kernel.programs import KernelSensor
 from watchkeeper_sensor.late.feed import NAME, FileFeed
 from watchkeeper_sensor.late.source import LATE_SECONDS
@@ -273,7 +273,7 @@ class Agent:
         before = self.program
         try:
             self._judge_by(program, also)
-        except BpfError:
+        except (BpfError, BpfUnavailableError):
             self._judge_by(before, also)
             raise
 

@@ -13,11 +13,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from tests.bpf.conftest import OBJECT
 from tests.bpf.test_up import COMMAND, PATIENCE, Up, asked
 
 from watchkeeper_cli.notifying import SECRET
 from watchkeeper_operator.store.detections import DetectionStore, StoreError
+from watchkeeper_sensor.decoding import PROGRAMS
+from watchkeeper_sensor.kernel.libbpf import BpfUnavailableError
 from watchkeeper_sensor.kernel.privileges import KEPT
+from watchkeeper_sensor.kernel.programs import KernelSensor
 
 POLICY = """
 apiVersion: watchkeeper.dev/v1alpha1
@@ -378,6 +382,20 @@ def test_policies_that_can_not_be_read_refuse_the_start(program, tmp_path):
     assert refused.returncode == 2
     assert f"{closed}/policy.yaml" in refused.stderr
     assert "watchkeeper lint" in refused.stderr
+
+
+@pytest.mark.parametrize("whole", [0, 0.5, 0.999])
+def test_an_object_that_was_not_built_whole_is_said_with_the_remedy(tmp_path, whole):
+    content = OBJECT.read_bytes()
+    torn = tmp_path / "sensor.bpf.o"
+    torn.write_bytes(content[: int(len(content) * whole)])
+    with pytest.raises(BpfUnavailableError, match="run make bpf"):
+        KernelSensor(torn, {"process.exec"}, PROGRAMS)
+
+
+def test_an_object_of_another_version_is_said_with_the_remedy():
+    with pytest.raises(BpfUnavailableError, match=r"has no program .*: it was not built whole, or for another version"):
+        KernelSensor(OBJECT.with_name("modules.o"), {"process.exec"}, PROGRAMS)
 
 
 def test_no_thread_of_the_agent_keeps_a_privilege_that_it_does_not_need(up, program, tmp_path, receiver):

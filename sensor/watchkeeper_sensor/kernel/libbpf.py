@@ -60,6 +60,9 @@ _SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
 }
 
 
+UNFIT = "it was not built whole, or for another version of the agent; run make bpf, or install the sensor anew"
+
+
 class BpfUnavailableError(Exception):
     """The sensor can't run on this machine; the reason and the remedy are for users."""
 
@@ -130,7 +133,8 @@ class BpfMap:
     def put(self, key: bytes, value: bytes) -> None:
         """`value`: all processors' one after the other in a per-processor map."""
         if len(key) != self.key_size or len(value) != self._read_size:
-            raise ValueError(f"{self.name} takes keys of {self.key_size} and values of {self._read_size} bytes, got {len(key)} and {len(value)}")
+            sizes = f"takes keys of {self.key_size} and values of {self._read_size} bytes, not {len(key)} and {len(value)}"
+            raise BpfUnavailableError(f"the map {self.name} {sizes}: {UNFIT}")
         if library().bpf_map_update_elem(self.fd, key, value, ANY):
             raise BpfError(ctypes.get_errno(), f"could not write to the map {self.name}")
 
@@ -195,7 +199,8 @@ class BpfObject:
         self._library = library()
         self._handle = self._library.bpf_object__open_file(os.fsencode(path), None)
         if not self._handle:
-            raise BpfError(ctypes.get_errno(), f"could not open {path}")
+            raise BpfUnavailableError(f"{path} can't be read as an object ({os.strerror(ctypes.get_errno())}): {UNFIT}")
+        self._path = path
         self._programs = {self._library.bpf_program__name(handle).decode(): handle for handle in self._each(self._library.bpf_object__next_program)}
         self._maps = {self._library.bpf_map__name(handle).decode(): handle for handle in self._each(self._library.bpf_object__next_map)}
         self._links: dict[str, int] = {}
@@ -220,7 +225,9 @@ class BpfObject:
         return str(self._library.bpf_program__section_name(self._programs[program]).decode())
 
     def choose(self, programs: set[str]) -> None:
-        """Load these programs and no others."""
+        """Load these programs and no others. Raises BpfUnavailableError for one that there is not."""
+        if missing := programs - self._programs.keys():
+            raise BpfUnavailableError(f"{self._path} has no program {min(missing)}: {UNFIT}")
         self._chosen = frozenset(programs)
         for name, handle in self._programs.items():
             self._library.bpf_program__set_autoload(handle, name in programs)
@@ -260,6 +267,9 @@ class BpfObject:
         return int(self._library.bpf_program__fd(self._programs[program]))
 
     def map(self, name: str) -> BpfMap:
+        """Raises BpfUnavailableError where there is none."""
+        if name not in self._maps:
+            raise BpfUnavailableError(f"{self._path} has no map {name}: {UNFIT}")
         handle, its = self._maps[name], self._library
         per_processor = its.bpf_map__type(handle) in (5, 6, 10)
         return BpfMap(name, its.bpf_map__fd(handle), its.bpf_map__key_size(handle), its.bpf_map__value_size(handle), per_processor=per_processor)
