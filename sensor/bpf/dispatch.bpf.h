@@ -51,7 +51,7 @@ static __always_inline bool dispatch_is_plain_memory(struct task_struct *task, u
 static __always_inline bool dispatch_is_untold(struct task_struct *task, u32 look, u32 number, struct pt_regs *registers, long result)
 {
 	if (look & LOOK_AT_OPEN && result >= 0)
-		return file_open_is_turned_down(task, number, result);
+		return file_open_is_turned_down(task, number, result, number == NR_OPEN ? registers->si : registers->dx);
 	if (look & LOOK_AT_WRITE)
 		return file_write_is_untold(task, number == NR_SPLICE || number == NR_COPY_FILE_RANGE ? registers->dx : registers->di);
 	return look & LOOK_AT_MEMORY && dispatch_is_plain_memory(task, number, registers->dx, registers->r10);

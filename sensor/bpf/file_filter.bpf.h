@@ -13,7 +13,8 @@ struct file_choice {
 	u64 by_path; /* of those, asked for some paths only */
 	u64 told;
 	u64 access;
-	u64 print; /* of all that the answer hangs on; 0: is not kept */
+	u64 print;  /* of all that the answer hangs on; 0: is not kept */
+	u64 repeat; /* print of the act, where repeats are counted; else 0 */
 };
 
 struct {
@@ -36,14 +37,19 @@ static __always_inline void file_ask(u64 *asked, u64 *by_path, u32 kind, u64 hol
 	*by_path |= (flags >> 1 & asks) << kind;
 }
 
-/* Print of what the choice depends on where all of it hangs on the path; 0 where something is told whatever the path is. */
-static __always_inline u64 file_print(struct task_struct *task, u64 asked, u64 by_path, const struct file_seen *seen)
+/* Print of the path of a file; 0 where it has none. */
+static __always_inline u64 file_path_print(struct task_struct *task, const struct file_seen *seen)
 {
-	if (!asked || asked != by_path)
-		return 0;
 	struct fs_struct *fs = (void *)READ_WORD(struct task_struct, task, fs);
-	u64 begun = print_begin(task, asked | (seen->mode & FMODE_WRITE)); /* no kind has those bits */
-	return print_path(begun, seen->dentry, seen->mnt, fs);
+	return print_path(1, seen->dentry, seen->mnt, fs);
+}
+
+/* Print of what the choice depends on where all of it hangs on the path; 0 where something is told whatever the path is. */
+static __always_inline u64 file_print(struct task_struct *task, u64 asked, u64 by_path, u64 mode, u64 path)
+{
+	if (!asked || asked != by_path || !path)
+		return 0;
+	return print_with(print_begin(task, asked | (mode & FMODE_WRITE)), path); /* no kind has those bits */
 }
 
 /* An open file of the current task. */

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "file_filter.bpf.h"
+#include "repeat.bpf.h"
 
 #define NR_OPEN              2
 #define NR_CREAT             85
@@ -94,7 +95,19 @@ static __always_inline u64 file_open_access(u64 mode, u64 flags)
 	       created * FILE_CREATED;
 }
 
-static __always_inline void file_open_ask(volatile struct file_choice *choice, struct task_struct *task, u32 number, const struct file_seen *seen)
+/* Print of an open: the same thread opens the same file, which did not change, by the same path and in the same way. */
+static __always_inline u64 file_open_act(struct task_struct *task, const struct file_seen *seen, u64 path, u32 flags)
+{
+	u64 print = print_with(repeat_actor(path, task), (u64)seen->inode);
+	print = print_with(print, READ_WORD(struct inode, seen->inode, i_ino));
+	print = print_with(print, drift_ctime(seen->inode));
+	print = print_with(print, READ_WORD(struct inode, seen->inode, i_size));
+	return print_with(print_with(print, seen->mode | (u64)seen->flags << 32), flags);
+}
+
+/* `flags` as the caller gave them, where they lie in no memory. */
+static __always_inline void file_open_ask(volatile struct file_choice *choice, struct task_struct *task, u32 number, const struct file_seen *seen,
+					  u32 flags)
 {
 	u64 access = file_open_access(seen->mode, seen->flags), asked = 0, by_path = 0;
 	file_ask(&asked, &by_path, FILE_OPEN, 1);
@@ -105,11 +118,15 @@ static __always_inline void file_open_ask(volatile struct file_choice *choice, s
 	choice->access = access;
 	choice->asked = asked;
 	choice->by_path = by_path;
-	choice->print = file_print(task, asked, by_path, seen);
+	u64 path = file_path_print(task, seen);
+	choice->print = file_print(task, asked, by_path, seen->mode, path);
+	choice->repeat = 0;
+	if (asked == BIT(FILE_OPEN) && path && number != NR_OPENAT2 && record_is_wanted(FILE_OPEN) & WANTED_ONCE)
+		choice->repeat = file_open_act(task, seen, path, flags);
 }
 
-/* Whether an open is known to be none that is told, nor one of a process's memory: for the dispatcher. */
-static __always_inline bool file_open_is_turned_down(struct task_struct *task, u32 number, u32 descriptor)
+/* Whether an open is known to be none that is told, nor one of a process's memory, or was told a moment ago: for the dispatcher. */
+static __always_inline bool file_open_is_turned_down(struct task_struct *task, u32 number, u32 descriptor, u32 flags)
 {
 	volatile struct file_choice *choice = file_choice();
 	struct file *file = file_of(task, descriptor);
@@ -117,8 +134,8 @@ static __always_inline bool file_open_is_turned_down(struct task_struct *task, u
 	if (!choice || !file)
 		return false;
 	file_see(&seen, file);
-	file_open_ask(choice, task, number, &seen);
-	return print_is_known(choice->print);
+	file_open_ask(choice, task, number, &seen, flags);
+	return print_is_known(choice->print) || (choice->repeat && repeat_counts(FILE_OPEN, choice->repeat));
 }
 
 /* Files of /proc are looked at each time, for another handler asks which process they are of. */
@@ -147,7 +164,7 @@ CALL_HANDLER(file_open)
 	struct file_seen seen = {};
 	file_see(&seen, file);
 	if (!call->looked)
-		file_open_ask(choice, task, call->number, &seen);
+		file_open_ask(choice, task, call->number, &seen, file_open_flags(call));
 
 	struct path_found found = file_choose_seen(choice, buffer, &seen);
 	if (!choice->told)
@@ -164,5 +181,10 @@ CALL_HANDLER(file_open)
 		made->file.identity.flags |= FILE_PATH_TRUNCATED;
 	path_append(&made->record, &made->file.path, buffer, found);
 	file_open_claimed(made, call, false);
-	return file_open_send(made, choice->told);
+	if (!choice->repeat)
+		return file_open_send(made, choice->told);
+	made->repeats = repeat_begins(choice->repeat);
+	if (!record_deliver(&made->record, &activity, true))
+		repeat_ends(choice->repeat);
+	return 0;
 }

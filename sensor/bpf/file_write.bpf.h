@@ -82,7 +82,7 @@ static __always_inline bool file_write_is_untold(struct task_struct *task, u32 d
 		return true;
 	file_see(&seen, file);
 	file_ask(&asked, &by_path, FILE_WRITE, 1);
-	return print_is_known(file_print(task, asked, by_path, &seen));
+	return print_is_known(file_print(task, asked, by_path, seen.mode, file_path_print(task, &seen)));
 }
 
 static __always_inline int file_written(const struct call *call, struct file *file, u32 way)
@@ -103,7 +103,7 @@ static __always_inline int file_written(const struct call *call, struct file *fi
 	file_ask(&asked, &by_path, FILE_WRITE, 1);
 	choice->asked = asked;
 	choice->by_path = by_path;
-	u64 turned_down = file_print(task, asked, by_path, &seen);
+	u64 turned_down = file_print(task, asked, by_path, seen.mode, file_path_print(task, &seen));
 	if (print_is_known(turned_down) || record_of_quiet_process())
 		return 0;
 	struct path_found found = file_choose_seen(choice, buffer, &seen);

@@ -35,7 +35,8 @@ static __always_inline u64 drift_ctime(struct inode *inode)
 	struct inode___split_times *split = (void *)inode;
 	struct inode___named_times *named = (void *)inode;
 	if (bpf_core_field_exists(split->i_ctime_sec))
-		return BPF_CORE_READ(split, i_ctime_sec) * 1000000000ULL + (BPF_CORE_READ(split, i_ctime_nsec) & CTIME_NANOSECONDS);
+		return READ_WORD(struct inode___split_times, split, i_ctime_sec) * 1000000000ULL +
+		       (READ_HALF(struct inode___split_times, split, i_ctime_nsec) & CTIME_NANOSECONDS);
 	if (bpf_core_field_exists(named->__i_ctime))
 		return BPF_CORE_READ(named, __i_ctime.tv_sec) * 1000000000ULL + BPF_CORE_READ(named, __i_ctime.tv_nsec);
 	return BPF_CORE_READ(inode, i_ctime.tv_sec) * 1000000000ULL + BPF_CORE_READ(inode, i_ctime.tv_nsec);

@@ -17,6 +17,7 @@ enum wanted_flag {
 	WANTED_ON_HOST = 1 << 2, /* neither of these two: everywhere */
 	WANTED_IN_CONTAINERS = 1 << 3,
 	WANTED_BY_PORT = 1 << 4,
+	WANTED_ONCE = 1 << 5, /* repeats may be counted in place of told */
 };
 
 /* Whose cgroup it is; 0: the agent has not said yet. */

@@ -192,25 +192,36 @@ static __always_inline void record_user_bytes(struct record *record, struct text
 		record_took(record, text, length);
 }
 
-/* Send through a ring; `limited` records wait for their bucket. Returns 0, as programs do. */
-static __always_inline int record_send_to(struct record *record, void *ring, bool limited)
+/* Send through a ring; `limited` records wait for their bucket. Returns whether the agent gets it, which it does not need where nobody asks for it. */
+static __always_inline bool record_deliver(struct record *record, void *ring, bool limited)
 {
 	u32 kind = record->kind;
 	if (!record_is_wanted_there(kind, record->cgroup))
-		return 0;
-	if (limited && !record_within_rate(kind, record->cgroup, record->time))
-		return lost(kind, LOST_RATE, record->cgroup);
+		return false;
+	if (limited && !record_within_rate(kind, record->cgroup, record->time)) {
+		lost(kind, LOST_RATE, record->cgroup);
+		return false;
+	}
 	u64 size = record->size;
 	if (size > RECORD_BYTES)
 		size = RECORD_BYTES;
 	u64 flags = BPF_RB_NO_WAKEUP;
 	if (wakeup_bytes <= 1 || bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) + size >= wakeup_bytes)
 		flags = 0; /* wakes the agent when it has read everything before */
-	if (bpf_ringbuf_output(ring, record, size, flags))
-		return lost(kind, LOST_RING_FULL, record->cgroup);
+	if (bpf_ringbuf_output(ring, record, size, flags)) {
+		lost(kind, LOST_RING_FULL, record->cgroup);
+		return false;
+	}
 	u64 *count = bpf_map_lookup_elem(&sent, &kind);
 	if (count)
 		++*count;
+	return true;
+}
+
+/* Returns 0, as programs do. */
+static __always_inline int record_send_to(struct record *record, void *ring, bool limited)
+{
+	record_deliver(record, ring, limited);
 	return 0;
 }
 

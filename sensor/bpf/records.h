@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#define RECORD_VERSION 1
+#define RECORD_VERSION 2
 #define RECORD_BYTES   16384 /* longest record */
 
 /* Kinds are named as the vocabulary names events: `process.exec` is PROCESS_EXEC. */

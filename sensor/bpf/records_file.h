@@ -41,7 +41,7 @@ struct file_record {
 	__u32 access; /* enum file_access */
 	__u32 written_by;
 	struct text head; /* first bytes that were written */
-	__u32 padding;
+	__u32 repeats;    /* alike opens of the thread since this was last told, which were counted and not told */
 };
 
 enum file_time {

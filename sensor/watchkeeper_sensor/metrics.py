@@ -46,6 +46,10 @@ class AgentCollector(Collector):
         for kind, count in dict(health.lost).items():
             lost.add_metric([kind], count)
         yield lost
+        repeated = CounterMetricFamily("watchkeeper_sensor_acts_repeated", "Acts that were counted as repeats of one that was told.", labels=["kind"])
+        for kind, count in agent.kernel.repeated().items():
+            repeated.add_metric([kind], count)
+        yield repeated
         yield GaugeMetricFamily("watchkeeper_sensor_blind_spots", "Programs that this kernel refuses.", value=len(health.blind_spots))
         yield GaugeMetricFamily("watchkeeper_sensor_processes", "Processes in the tree.", value=len(agent.stream.tree))
         yield CounterMetricFamily("watchkeeper_sensor_processes_evicted", "Processes that gave way to others in the tree.", value=agent.stream.tree.evicted)

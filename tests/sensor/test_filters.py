@@ -138,3 +138,21 @@ def test_a_library_that_a_rule_on_mapped_files_names_is_asked_for_and_an_odd_fil
     assert named.prefixes == {b"/opt/": {"memory.map": ALL_WAYS}}
     assert filters_of(a_program_of("memory.map", 'file.upper_layer && file.name.matches("[.]so")')).prefixes == {}
     assert filters_of(a_program_of("memory.map", 'file.name.matches("[.]so")')).prefixes == {b"": {"memory.map": ALL_WAYS}}
+
+
+OPENED = '\n- name: r\n  "on": [file.open]\n  when: \'file.path == "/a"\'\n  severity: P3\n'
+COUNTED = OPENED + "  threshold: {count: 3, within: 1m, by: [process.id]}\n"
+CLAIMED = '\n- name: r\n  "on": [file.open]\n  when: \'file.path == "/a" && file.claimed_path != "/a"\'\n  severity: P3\n'
+
+
+def test_repeats_are_counted_in_the_kernel_unless_a_rule_has_to_see_each():
+    assert filters_of(a_program(a_policy(OPENED))).once == {"file.open"}
+    assert filters_of(a_program(a_policy(COUNTED))).once == set()
+    assert filters_of(a_program(a_policy(OPENED, name="one"), a_policy(COUNTED, name="two"))).once == set()
+    assert filters_of(a_program(a_policy(CLAIMED))).once == set()
+
+
+def test_a_kind_that_someone_watches_is_told_whole():
+    filters = filters_of(a_program(a_policy(OPENED)))
+    filters.ask_all({"file.open"})
+    assert (filters.once, filters.by_path) == (set(), set())

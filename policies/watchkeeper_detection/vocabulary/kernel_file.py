@@ -45,6 +45,7 @@ _FILE = (
     Field("file.created", "bool", "Whether this open made the file.", exact=True),
     Field("file.truncated", "bool", "Whether this open or call cut the content away.", exact=True),
     Field("file.path_only", "bool", "Whether it was opened with O_PATH: a handle without content.", exact=True),
+    Field("file.repeats", "int", "How often the thread opened it again in the same way since it was last told; that is counted and not told."),
     Field("file.written_by", "string", "How it was written: `write`, `mmap`, `sendfile`, `copy`, `splice`, `clone`.", exact=True),
     Field("file.replaced", "bool", "Whether a rename or link took the place of an existing file.", exact=True),
     Field("file.exchanged", "bool", "Whether a rename exchanged two files (RENAME_EXCHANGE).", exact=True),

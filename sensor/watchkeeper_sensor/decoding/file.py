@@ -22,7 +22,7 @@ from watchkeeper_sensor.names import device_name, file_type
 from watchkeeper_sensor.words import inode_flags, open_flags
 
 FILE_PLACE = Layout("file_place", ("identity", records.FILE_IDENTITY), "device_number I, of_process I, path text, claimed text, directory text, padding I")
-FILE = Layout("file_record", ("record", records.RECORD), ("file", FILE_PLACE), "open_flags Q, access I, written_by I, head text, padding I")
+FILE = Layout("file_record", ("record", records.RECORD), ("file", FILE_PLACE), "open_flags Q, access I, written_by I, head text, repeats I")
 FILE_CHANGE = Layout(
     "file_change_record",
     ("record", records.RECORD),
@@ -127,6 +127,7 @@ def _opened(event: Any) -> Any:
     its.created = bool(access & CREATED)
     its.truncated = succeeded and bool(made.open_flags & O_TRUNC) and not its.created
     its.path_only = bool(access & PATH_ONLY)
+    its.repeats = made.repeats
     return its
 
 

@@ -29,6 +29,10 @@ NAMED = frozenset({"memory.map"})
 """Kinds of which the kernel tells what is odd by itself, and of ordinary files those that are named."""
 ODD_FILES = {"file.memfd": True, "file.upper_layer": True, "file.unlinked": True}
 BY_PORT = {"network.connect": "connection.remote_port", "network.send": "connection.remote_port", "network.listen": "connection.local_port"}
+ONCE = frozenset({"file.open"})
+"""Kinds of which the kernel knows repeats."""
+SEEN_EACH = frozenset({"file.claimed_path"})
+"""Fields that tell repeats apart."""
 TREE_KINDS = ("process.", "credentials.", "isolation.", "sensor.", "container.")
 """Kinds that the process tree learns from, and those of the sensor: told wherever they happen."""
 
@@ -44,7 +48,7 @@ WAYS: dict[int, Mapping[str, object]] = {
     CONTAINER_WRITE: {**IN_CONTAINER, "file.for_write": True},
 }
 
-WANTED, WANTED_BY_PATH, WANTED_ON_HOST, WANTED_IN_CONTAINERS, WANTED_BY_PORT = 1, 2, 4, 8, 16  # enum wanted_flag
+WANTED, WANTED_BY_PATH, WANTED_ON_HOST, WANTED_IN_CONTAINERS, WANTED_BY_PORT, WANTED_ONCE = 1, 2, 4, 8, 16, 32  # enum wanted_flag
 
 LPM_TRIE, HASH = 11, 1
 NO_PREALLOC = 1
@@ -66,6 +70,7 @@ class Filters:
     by_path   kinds of which only files under `prefixes` (an exact path ends in NUL) or of `names` are: each with the ways in which they are
     by_port   kinds of which only these ports are
     ways      of kinds that are not wanted everywhere: where
+    once      kinds of which repeats may be counted in place of told
     """
 
     kinds: set[str] = field(default_factory=set)
@@ -74,6 +79,7 @@ class Filters:
     names: Table = field(default_factory=dict)
     by_port: dict[str, set[int]] = field(default_factory=dict)
     ways: dict[str, int] = field(default_factory=dict)
+    once: set[str] = field(default_factory=set)
 
     @property
     def asks_where(self) -> bool:
@@ -85,6 +91,7 @@ class Filters:
         """Everything of these kinds, besides."""
         self.kinds.update(kinds)
         self.by_path.difference_update(kinds)
+        self.once.difference_update(kinds)
         for kind in kinds:
             self.by_port.pop(kind, None)
             self.ways.pop(kind, None)
@@ -117,7 +124,8 @@ def flags_of(kind: str, filters: Filters | None) -> int:
         return WANTED
     ways = filters.ways.get(kind, ALL_WAYS)
     where = (WANTED_ON_HOST if ways & HOST else 0) | (WANTED_IN_CONTAINERS if ways & CONTAINER else 0)
-    return WANTED | where | (WANTED_BY_PATH if kind in filters.by_path else 0) | (WANTED_BY_PORT if kind in filters.by_port else 0)
+    how = (WANTED_BY_PATH if kind in filters.by_path else 0) | (WANTED_BY_PORT if kind in filters.by_port else 0) | (WANTED_ONCE if kind in filters.once else 0)
+    return WANTED | where | how
 
 
 def _put_fd(outer: BpfMap, fd: int) -> None:
@@ -147,7 +155,10 @@ def filters_of(program: Program) -> Filters:
     found = Filters()
     ways: dict[str, int] = {}
     ports: dict[str, set[int] | None] = {}  # None: any
+    each: set[str] = set()
     for rule in program.rules:
+        if _sees_each(rule):
+            each.update(rule.kinds, *(step.kinds for step in rule.sequence.steps) if rule.sequence else ())
         units = [(rule.when, rule.kinds)] if rule.sequence is None else [(step.when, step.kinds) for step in rule.sequence.steps]
         for when, kinds in units:
             alternatives = kernel_filter(when, program.lists).alternatives if when is not None else ((),)
@@ -160,9 +171,15 @@ def filters_of(program: Program) -> Filters:
                     if kind in BY_PATH or kind in NAMED:
                         _take_paths(found, kind, possible, alternatives)
     found.by_path = found.kinds.intersection(BY_PATH) - {kind for kind in BY_PATH if found.prefixes.get(b"", {}).get(kind) == ALL_WAYS}
+    found.once = found.kinds & ONCE - each
     found.by_port = {kind: numbers for kind, numbers in ports.items() if numbers is not None and len(numbers) <= PORTS_OF_ONE_KIND}
     found.ways = {kind: its for kind, its in ways.items() if its != ALL_WAYS and not kind.startswith(TREE_KINDS)}
     return found
+
+
+def _sees_each(rule: Rule) -> bool:
+    """Whether a repeat may mean something to the rule: it counts, waits for an order, or reads what repeats may differ in."""
+    return rule.threshold is not None or rule.sequence is not None or not SEEN_EACH.isdisjoint(rule.reads)
 
 
 def _ways(rule: Rule, when: Node | None) -> int:

@@ -237,10 +237,17 @@ class KernelSensor:
 
     def sent(self) -> dict[str, int]:
         """Kind → records that went into a ring, since the start."""
-        sent = self.object.map("sent")
+        return self._counts("sent")
+
+    def repeated(self) -> dict[str, int]:
+        """Kind → acts that were counted as repeats of one that was told, since the start."""
+        return self._counts("repeated")
+
+    def _counts(self, name: str) -> dict[str, int]:
+        counts = self.object.map(name)
         found = {}
         for kind, number in NUMBERS.items():
-            value = sent.get(_u32.pack(number)) or b""
+            value = counts.get(_u32.pack(number)) or b""
             found[kind] = sum(struct.unpack(f"<{len(value) // 8}Q", value))
         return {kind: count for kind, count in found.items() if count}
 

@@ -11,7 +11,7 @@ from collections import namedtuple
 from functools import partial
 from typing import Any
 
-VERSION = 1
+VERSION = 2
 
 KINDS = {
     1: "process.exec",
