@@ -24,7 +24,15 @@ NODE_ROOTS = frozenset({"process", "container", "pod", "node"})  # keys that nev
 VALUE_SHOWN = 200  # characters of one value
 ATOMS_SHOWN = 6
 CLAUSES_SHOWN = 4
-OPERATORS = {"eq": "is", "ieq": "is, in any case,", "prefix": "begins with", "suffix": "ends with", "contains": "contains", "regex": "matches"}
+OPERATORS = {
+    "eq": "is",
+    "ieq": "is, in any case,",
+    "prefix": "begins with",
+    "suffix": "ends with",
+    "contains": "contains",
+    "regex": "matches",
+    "present": "is there",
+}
 HOURS = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 
 
@@ -86,8 +94,10 @@ def _found_by(condition: tree.Node | None, program: Program) -> Iterator[str]:
     for clause in sorted(found, key=len)[:CLAUSES_SHOWN]:
         tests: dict[str, list[str]] = {}
         for atom in sorted(clause, key=str):
-            tests.setdefault(f"{atom.path} {OPERATORS[atom.op]}", []).append(str(atom.value))
-        yield f"  index      {' or '.join(f'{test} {_some(values)}' for test, values in tests.items())}"
+            values = tests.setdefault(f"{atom.path} {OPERATORS[atom.op]}", [])
+            if atom.op != "present":
+                values.append(str(atom.value))
+        yield f"  index      {' or '.join(f'{test} {_some(values)}'.rstrip() for test, values in tests.items())}"
 
 
 def _some(values: list[str]) -> str:

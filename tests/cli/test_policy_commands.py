@@ -8,6 +8,9 @@ import pytest
 from tests.support.commands import watchkeeper
 from tests.support.raw_records import an_audit_event
 
+from watchkeeper_cli.explaining import rule_lines
+from watchkeeper_cli.policy_set import library_program
+
 POLICY = """
 apiVersion: watchkeeper.dev/v1alpha1
 kind: RuntimePolicy
@@ -108,6 +111,14 @@ def test_explain_says_what_a_rule_matches_where_its_state_lives_and_where_it_is_
         assert word in done.stdout
 
 
+def test_explain_can_say_all_of_every_policy_that_ships():
+    program = library_program()
+    for rule in program.rules:
+        lines = list(rule_lines(rule, program))
+        assert any(line.startswith("  state ") for line in lines)
+        assert not any("None" in line for line in lines if line.startswith("  index"))
+
+
 def test_explain_names_the_nearest_policy():
     done = watchkeeper("explain", "vpc-mining-pol")
     assert done.returncode == 2
@@ -205,7 +216,7 @@ def test_judging_with_a_warm_cache_needs_no_parser_and_no_models(tmp_path):
     assert imported_by("judge", log) == "[]"
 
 
-@pytest.mark.parametrize("command", ["judge", "test", "lint", "explain", "fields", "coverage"])
+@pytest.mark.parametrize("command", ["up", "trace", "replay", "doctor", "detections", "judge", "test", "lint", "explain", "fields", "coverage"])
 def test_every_command_explains_itself_with_examples(command):
     done = watchkeeper(command, "--help")
     assert done.returncode == 0
