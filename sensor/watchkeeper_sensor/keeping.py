@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -154,7 +155,8 @@ class Keeper:
                 os.fsync(file.fileno())
             part.replace(self._path)
         except OSError as error:
-            part.unlink(missing_ok=True)  # gives back what a full disk took of it
+            with suppress(OSError):
+                part.unlink()  # gives back what a full disk took of it
             raise KeepingError(f"the agent's state can't be kept in {self._path.parent}: {error.strerror}") from None
         if self._journal is not None:
             self._journal.acknowledge(last)

@@ -1,11 +1,15 @@
 """History on disk."""
 
+import contextlib
+import sqlite3
+
 import msgspec
 import pytest
 from tests.support.detections import a_detection
 
 from watchkeeper_detection.detection import Act
-from watchkeeper_operator.store.detections import DetectionStore, StoreError
+from watchkeeper_detection.wire import Blind
+from watchkeeper_operator.store.detections import ASIDE, DamagedError, DetectionStore, StoreError, move_aside
 
 
 def test_what_was_kept_is_found_again_oldest_first(tmp_path):
@@ -60,3 +64,69 @@ def test_a_folder_that_can_not_be_used_is_named(tmp_path):
 def test_nobody_else_may_read_the_history(tmp_path):
     DetectionStore(tmp_path / "state" / "history.db").close()
     assert (tmp_path / "state" / "history.db").stat().st_mode & 0o077 == 0
+
+
+def test_blind_intervals_are_kept_once_and_found_by_their_end(tmp_path):
+    early = Blind(cause="killed", since=10, until=20)
+    late = Blind(cause="ring_full", since=15, until=40, records={"file.open": 7})
+    with DetectionStore(tmp_path / "history.db") as store:
+        store.add([], [late, early])
+        store.add([], [early])
+    with DetectionStore(tmp_path / "history.db", read_only=True) as store:
+        assert store.blind() == [early, late]
+        assert store.blind(since=21) == [late]
+    with DetectionStore(tmp_path / "history.db") as store:
+        assert store.trim(kept=1) == 1
+        assert store.blind() == [late]
+
+
+def test_a_history_from_before_there_were_blind_intervals_is_read(tmp_path):
+    with DetectionStore(tmp_path / "history.db") as store:
+        store.add([a_detection()])
+    with contextlib.closing(sqlite3.connect(tmp_path / "history.db")) as other:
+        other.execute("DROP TABLE blind")
+    with DetectionStore(tmp_path / "history.db", read_only=True) as store:
+        assert store.blind() == []
+        assert list(store.find()) == [a_detection()]
+
+
+def damage_within(path):
+    """Pages after the first become noise; SQLite finds it when it reads or writes them."""
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xa5" * (path.stat().st_size - 4096))
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b"no database" * 1000), damage_within], ids=["all of it", "all pages but the first"])
+def test_damage_is_told_from_passing_trouble_and_the_file_can_be_moved_aside(tmp_path, damage):
+    path = tmp_path / "history.db"
+    with DetectionStore(path) as store:
+        store.add([msgspec.structs.replace(a_detection(), id=f"{n:032x}") for n in range(200)])
+    for side in ("-wal", "-shm"):
+        assert not path.with_name(path.name + side).exists()
+    damage(path)
+    with pytest.raises(DamagedError), DetectionStore(path) as store:
+        store.add([msgspec.structs.replace(a_detection(), id=f"{n:032x}") for n in range(200, 400)])
+    with pytest.raises(StoreError), DetectionStore(path, read_only=True) as store:
+        list(store.find())
+    for moment in range(5):
+        aside = move_aside(path, moment)
+        assert aside.exists()
+        with DetectionStore(path) as store:
+            store.add([a_detection()])
+    assert sorted(one.name for one in tmp_path.glob("*.damaged-*")) == [f"history.db.damaged-{moment}" for moment in range(5 - ASIDE, 5)]
+
+
+def test_a_lock_of_another_process_is_passing_trouble(tmp_path):
+    path = tmp_path / "history.db"
+    with DetectionStore(path) as store, contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        store.add([a_detection(line=2)])
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StoreError, match="locked") as said:
+            store.add([a_detection()])
+        assert not isinstance(said.value, DamagedError)
+        with pytest.raises(StoreError, match="locked"):
+            store.trim(kept=0)
+        other.execute("ROLLBACK")
+        store.add([a_detection()])
+        assert len(list(store.find())) == 2
