@@ -22,6 +22,7 @@ INIT = Path(__file__).with_name("init")
 DISK_ID = 0x77617463  # the root is found by it: PARTUUID=77617463-01
 SPARE_MIB = 96  # what a run may write to either drive
 UNUSED_DAYS = 14
+SLOW_TESTS = "tests/bpf"
 # From the host, as tests copy and run them under other names, where busybox would not know itself. All else is busybox.
 PROGRAMS = (
     *("sh", "bash", "cat", "chmod", "chown", "cp", "dd", "echo", "env", "false", "head", "id", "kill", "ln", "ls", "mkdir", "mknod", "mv", "readlink", "rm"),
@@ -196,6 +197,25 @@ def is_elf(path: Path) -> bool:
         return file.read(4) == b"\x7fELF"
 
 
+def compile_tree(tree: Path, to: Path) -> None:
+    """Compiled code into the copy of the repository: in a guest it takes longer than the tests. What does not compile is told there.
+
+    Tests are compiled by pytest, which rewrites their asserts; it finds them by the time and size of the source.
+    """
+    subprocess.run(
+        [sys.executable, "-m", "compileall", "-q", "-j2", "--invalidation-mode", "unchecked-hash", "-s", to, "-p", tree, to], capture_output=True, check=False
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        environment = {**os.environ, "PYTHONPYCACHEPREFIX": scratch, "PYTHONDONTWRITEBYTECODE": ""}
+        collect = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", SLOW_TESTS]
+        subprocess.run(collect, cwd=tree, env=environment, capture_output=True, check=False)
+        mirrored = Path(scratch, *tree.parts[1:])
+        for made in mirrored.glob("tests/**/*-pytest-*.pyc"):
+            folder = to / made.relative_to(mirrored).parent / "__pycache__"
+            folder.mkdir(exist_ok=True)
+            shutil.copy(made, folder / made.name)
+
+
 def data_image(image: Path, series: list[str], tree: Path, command: list[str]) -> None:
     """The repository, the kernels' modules, and the command, which starts in the repository; `$OUT` in it is the folder that comes back."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -203,6 +223,7 @@ def data_image(image: Path, series: list[str], tree: Path, command: list[str]) -
         for name in ("tree", "out", "modules"):
             (root / name).mkdir()
         copy(tree, ["."], root / "tree", NOT_OF_TREE)
+        compile_tree(tree, root / "tree")
         for one in series:
             shutil.copytree(kernel_folder(one) / "modules", root / "modules", dirs_exist_ok=True)
         (root / "tree-path").write_text(f"{tree}\n")
