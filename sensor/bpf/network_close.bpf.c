@@ -29,7 +29,7 @@ static __always_inline void network_bytes(struct connection_record *made, const 
 	made->flags |= CONNECTION_COUNTED;
 }
 
-static __always_inline void network_ended(const struct sock *sock, const struct socket_owner *owner, int before)
+static __always_inline void network_ended(const struct sock *sock, const struct socket_owner *owner, u64 key, int before)
 {
 	struct connection_record *made = network_begin(NETWORK_CLOSE, sizeof(*made), owner);
 	if (!made)
@@ -38,7 +38,7 @@ static __always_inline void network_ended(const struct sock *sock, const struct 
 	if (before == TCP_SYN_SENT && !error)
 		error = ECANCELED; /* given up before the peer had answered */
 	made->record.result = -error;
-	made->cookie = network_cookie(sock);
+	made->cookie = network_cookie(sock, key);
 	made->opened = owner->opened;
 	made->flags = owner->flags;
 	network_ends(&made->ends, sock, true);
@@ -56,10 +56,15 @@ static __always_inline bool network_by_task(const struct sock *sock, int before,
 	       BPF_CORE_READ_BITFIELD_PROBED(sock, sk_shutdown) == SHUTDOWN_BOTH;
 }
 
+static __always_inline bool network_of_kernel(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	return BPF_CORE_READ(task, flags) & PF_KTHREAD;
+}
+
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(network_close, const struct sock *sock, int before, int after)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
 	if (sock->sk_protocol != IPPROTO_TCP || before == TCP_LISTEN || before == TCP_CLOSE || before == TCP_SYN_RECV)
 		return 0;
 	if (after != TCP_CLOSE && after != TCP_FIN_WAIT1 && after != TCP_LAST_ACK)
@@ -68,7 +73,7 @@ int BPF_PROG(network_close, const struct sock *sock, int before, int after)
 	struct socket_owner *known = bpf_map_lookup_elem(&socket_owners, &key), owner = {};
 	if (known)
 		owner = *known;
-	if (!owner.process && network_by_task(sock, before, after) && !(BPF_CORE_READ(task, flags) & PF_KTHREAD)) {
+	if (!owner.process && network_by_task(sock, before, after) && !network_of_kernel()) {
 		network_current(&owner);
 		if (after != TCP_CLOSE)
 			bpf_map_update_elem(&socket_owners, &key, &owner, BPF_ANY);
@@ -76,7 +81,7 @@ int BPF_PROG(network_close, const struct sock *sock, int before, int after)
 	if (after != TCP_CLOSE)
 		return 0;
 	if (owner.process)
-		network_ended(sock, &owner, before);
+		network_ended(sock, &owner, key, before);
 	else if (!known) /* what nobody had accepted is no connection of a process */
 		lost(NETWORK_CLOSE, LOST_UNREADABLE, 0);
 	if (known)

@@ -28,7 +28,7 @@ static __always_inline void network_opened(const struct sock *sock)
 	if (!made)
 		return;
 	network_call(&made->record);
-	made->cookie = network_cookie(sock);
+	made->cookie = network_cookie(sock, key);
 	made->opened = owner.opened;
 	made->flags = CONNECTION_OUTBOUND;
 	const struct tcp_sock *tcp = bpf_skc_to_tcp_sock((void *)sock);
@@ -48,7 +48,7 @@ static __always_inline void network_listens(const struct sock *sock)
 	if (!made)
 		return;
 	network_call(&made->record);
-	made->cookie = network_cookie(sock);
+	made->cookie = network_cookie(sock, network_key(sock));
 	network_ends(&made->ends, sock, true);
 	network_send(&made->record);
 }
