@@ -14,7 +14,7 @@ from tests.support.shapes import aks_diagnostics, eks_export, eks_subscription, 
 from watchkeeper_detection.fields import fields
 from watchkeeper_detection.logs.stream import StreamReader
 
-SOURCES = (None, None, None, "k8s-audit", "cloudtrail", "vpcflow", "azure-activity", "gcp-audit", "windows-sysmon")
+SOURCES = (None, None, None, "k8s-audit", "cloudtrail", "vpcflow", "azure-activity", "gcp-audit", "windows-sysmon", "kernel")
 CHUNKS = (1 << 20, 4096, 700, 61, 7)
 COMMON = ("id", "observed_at", "event", "identity", "actor", "action", "target", "outcome", "origin")
 DERIVED = ("pod_spec", "images", "rules", "subjects", "command", "pod_name", "decision")
@@ -41,6 +41,25 @@ ROLE = a_cloudtrail_event(
         "sessionContext": {"sessionIssuer": {"type": "Role", "arn": "arn:aws:iam::492817365042:role/deploy"}},
     },
     resources=[{"ARN": "arn:aws:iam::492817365042:role/deploy", "type": "AWS::IAM::Role"}],
+)
+PROCESS = {
+    "id": "a:2:3",
+    "process_id": 2,
+    "exe": "/tmp/x\\xff",
+    "args": ["x", "-c"],
+    "uid": 0,
+    "parent": {"exe": "/bin/sh"},
+    "ancestors": {"exes": ["/bin/sh"]},
+}
+KERNEL = (
+    {"kind": "process.exec", "observed_at": "2026-03-01T10:00:00.123Z", "process": PROCESS, "container": {"id": "c"}, "exec": {"path": "/tmp/x"}},
+    {"kind": "file.open", "observed_at": "2026-03-01T10:00:00.2Z", "id": "1", "process": PROCESS, "file": {"path": "/etc/shadow", "flags": ["O_RDONLY"]}},
+    {
+        "kind": "network.connect",
+        "process": PROCESS,
+        "connection": {"remote_ip": "203.0.113.9", "remote_port": 443},
+        "syscall": {"name": "connect", "error": None},
+    },
 )
 FLOW = b"2 492817365042 eni-0a1b2c3d4e5f60718 10.20.1.9 203.0.113.9 49152 443 6 10 840 1773282600 1773282660 ACCEPT OK\n"
 
@@ -78,6 +97,7 @@ def _seeds() -> tuple[bytes, ...]:
             }
         ),
         _lines({"Event": {"System": {"EventID": 1, "Channel": "Microsoft-Windows-Sysmon/Operational"}, "EventData": {"Image": "C:\\\\a.exe"}}}),
+        _lines(*KERNEL),
         "\ufeff".encode("utf-16-le") + json.dumps(audit).encode("utf-16-le"),
         gzip.compress(_lines(audit), mtime=0),
         b"PAR1" + bytes(40) + b"PAR1",
