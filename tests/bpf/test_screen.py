@@ -72,15 +72,16 @@ def test_a_detection_scrolls_above_the_status_with_its_tree_and_what_to_do(up, p
     assert f"{program} ran: {program} -v" in text
     assert re.search(rf"python3\S* \[{os.getpid()}\]\n +└ {program} \[{child.pid}\] as root: {program} -v", text)
     assert "→ check: nothing at all." in text
-    assert re.search(r"── watchkeeper on \S+", screen.rows[-4])
-    assert re.search(r"^\d[\d,]* events/s +[▁-█]+  0 lost/s  \d+ MiB  act to detection p99 \d+ ms  \d+ containers?$", screen.rows[-3])
-    assert re.search(r"^1 P2 .*1 rule of 1 policy, \d+ kinds of events  up 0:00:", screen.rows[-2])
+    status = [row for row in screen.rows[-5:] if not row.startswith("BLIND")]  # containers of other tests may have no runtime
+    assert re.search(r"── watchkeeper on \S+", status[-4])
+    assert re.search(r"^\d[\d,]* events/s +[▁-█]+  0 lost/s  \d+ MiB  act to detection p99 \d+ ms  \d+ containers?$", status[-3])
+    assert re.search(r"^1 P2 .*1 rule of 1 policy, \d+ kinds of events  up 0:00:", status[-2])
     assert screen.rows[-1].startswith("q quit  p pause")
     screen.press("q")
     assert screen.ended() == 0
     assert screen.is_as_before()
     assert "q quit" not in "\n".join(screen.scrolled)
-    assert screen.rows[-1].endswith("none lost")
+    assert any("; none lost" in row for row in screen.rows)
 
 
 def test_repeats_are_counted_in_the_status_and_told_at_the_end(up, program):
@@ -119,8 +120,8 @@ def test_a_narrow_terminal_has_all_lines_and_no_torn_status(up, program, columns
     screen = up(columns=columns, rows=24)
     subprocess.run([program], check=True)
     screen.wait_for("→ watchkeeper explain")
-    screen.wait_for(lambda: "1 P2" in "\n".join(screen.rows[-4:]))
-    assert len(screen.rows[-4]) == columns - 1
+    screen.wait_for(lambda: "1 P2" in "\n".join(screen.rows[-5:]))
+    assert any(row.startswith("── watchkeeper") and len(row) == columns - 1 for row in screen.rows[-5:])
     assert screen.rows[-1].startswith("q quit  p pause")
 
 

@@ -97,7 +97,7 @@ def test_a_condition_chooses_events_and_a_pattern_kinds(program):
 
 
 def test_on_a_terminal_events_are_lines_without_anything_hostile(program):
-    screen = OnTerminal([COMMAND, "trace", "process.exec", "--where", f'process.exe == "{program}"'], columns=300)
+    screen = OnTerminal([COMMAND, "trace", "process.exec", "--where", f'process.exe == "{program}"'], columns=800)
     try:
         screen.wait_for("tracing process.exec")
         subprocess.run([program, HOSTILE], check=True)

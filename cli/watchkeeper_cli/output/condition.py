@@ -95,8 +95,8 @@ class Observer:
         words = [f"{number(now.events)} events, {rate:.0f}/s", detections_words(now.detections)]
         if now.delay_ms:
             words.append(f"act to detection {now.delay_ms[0]:.0f} ms (p99 {now.delay_ms[1]:.0f})")
-        words += [f"{now.resident_mib:.0f} MiB", blind_words(now) or "none lost"]
-        return "; ".join(words)
+        words += [f"{now.resident_mib:.0f} MiB", "" if now.lost else "none lost", blind_words(now)]
+        return "; ".join(filter(None, words))
 
 
 def detections_words(detections: dict[str, int]) -> str:
