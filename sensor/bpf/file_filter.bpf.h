@@ -55,7 +55,7 @@ static __always_inline u64 file_print(struct task_struct *task, u64 asked, u64 b
 /* An open file of the current task. */
 static __always_inline struct file *file_of(struct task_struct *task, u32 number)
 {
-	return CAN_CAST ? task_file_cast(task, number) : task_current_file(number);
+	return CAN_CAST ? task_file(task, number) : task_current_file(number);
 }
 
 /* Ways in which a file's kinds may be asked for now. */

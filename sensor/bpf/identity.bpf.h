@@ -95,8 +95,8 @@ static __always_inline void path_identity(struct file_identity *to, struct file 
 /* What a descriptor is. */
 static __always_inline void path_descriptor(struct descriptor *to, struct file *file)
 {
-	struct inode *inode = BPF_CORE_READ(file, f_inode);
-	u32 mode = BPF_CORE_READ(inode, i_mode) & S_IFMT, device = BPF_CORE_READ(inode, i_rdev);
+	struct inode *inode = (void *)READ_WORD(struct file, file, f_inode);
+	u32 mode = READ_HALF(struct inode, inode, i_mode) & S_IFMT, device = READ_HALF(struct inode, inode, i_rdev);
 	if (!file)
 		return;
 	to->type = DESCRIPTOR_OTHER;

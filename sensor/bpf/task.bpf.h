@@ -68,6 +68,10 @@ static __always_inline u64 task_container_key(struct task_struct *task)
 
 static __always_inline struct file *task_file(struct task_struct *task, u32 number)
 {
+	if (CAN_CAST) {
+		const struct fdtable *typed = CAST(struct task_struct, task)->files->fdt;
+		return number < typed->max_fds ? (void *)read_word((void *)typed->fd + number * 8ULL) : 0;
+	}
 	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
 	struct file **files = BPF_CORE_READ(table, fd), *file = 0;
 	if (number >= BPF_CORE_READ(table, max_fds))
@@ -120,13 +124,6 @@ static __always_inline u64 task_current_container_key(void)
 	return task_typed_container_key((void *)bpf_get_current_task_btf());
 }
 
-/* Where plain loads are to be had, of any task. */
-static __always_inline struct file *task_file_cast(struct task_struct *task, u32 number)
-{
-	const struct fdtable *table = CAST(struct task_struct, task)->files->fdt;
-	return number < table->max_fds ? (void *)read_word((void *)table->fd + number * 8ULL) : 0;
-}
-
 static __always_inline struct fs_struct *task_current_fs(void)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
@@ -137,7 +134,7 @@ static __always_inline struct file *task_current_file(u32 number)
 {
 	struct file *file = 0;
 	if (CAN_CAST)
-		return task_file_cast((void *)bpf_get_current_task(), number);
+		return task_file((void *)bpf_get_current_task(), number);
 	if (TASK_IS_TYPED) {
 		struct task_struct *typed = (void *)bpf_get_current_task_btf();
 		struct fdtable *table = typed->files->fdt;

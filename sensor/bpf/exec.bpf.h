@@ -1,10 +1,12 @@
-// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
-/* Programs that begin to run.
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+ * Programs that begin to run.
  *
  * Hook: tp_btf/sched_process_exec (5.5 and later): the new program is in place and has not run yet. Arguments and environment are
  * read from the new memory, which nobody else can write yet; the program is known by its file, not by its name. Cost: 3-6 µs
  * of an exec's several hundred; nothing elsewhere.
  */
+#pragma once
+
 #include "program.bpf.h"
 
 #define PFA_NO_NEW_PRIVS               0
@@ -18,16 +20,16 @@ RECORD_LAYOUT(exec_failed_record);
 
 static __always_inline void exec_process(struct exec_record *made, struct task_struct *task)
 {
-	made->parent = BPF_CORE_READ(task, real_parent, tgid);
-	made->parent_start = BPF_CORE_READ(task, real_parent, group_leader, start_boottime);
+	made->parent = task->real_parent->tgid;
+	made->parent_start = task->real_parent->group_leader->start_boottime;
 	made->container_process = task_id_in_namespace(task, 0);
-	made->login_uid = bpf_core_field_exists(task->loginuid) ? BPF_CORE_READ(task, loginuid.val) : ~0U;
+	made->login_uid = bpf_core_field_exists(task->loginuid) ? task->loginuid.val : ~0U;
 	struct pid *session = 0;
 	struct signal_struct *shared = BPF_CORE_READ(task, signal);
 	bpf_core_read(&session, sizeof(session), &shared->pids[3]); /* PIDTYPE_SID */
 	made->session = BPF_CORE_READ(session, numbers[0].nr);
-	made->seccomp = bpf_core_field_exists(task->seccomp) ? BPF_CORE_READ(task, seccomp.mode) : 0;
-	made->no_new_privileges = BPF_CORE_READ(task, atomic_flags) >> PFA_NO_NEW_PRIVS & 1;
+	made->seccomp = bpf_core_field_exists(task->seccomp) ? task->seccomp.mode : 0;
+	made->no_new_privileges = task->atomic_flags >> PFA_NO_NEW_PRIVS & 1;
 	task_credentials(&made->credentials, task);
 	task_namespaces(&made->namespaces, task);
 }
@@ -47,16 +49,15 @@ int BPF_PROG(process_exec, struct task_struct *task, pid_t old_thread, struct li
 	struct mm_struct *mm = BPF_CORE_READ(task, mm);
 	struct file *exe = BPF_CORE_READ(mm, exe_file);
 	struct tty_struct *tty = BPF_CORE_READ(task, signal, tty);
-	u64 arguments = BPF_CORE_READ(mm, arg_start), end = BPF_CORE_READ(mm, arg_end);
-	u64 environment = BPF_CORE_READ(mm, env_start), environment_end = BPF_CORE_READ(mm, env_end);
+	u64 arguments = task->mm->arg_start, end = task->mm->arg_end, environment = task->mm->env_start, environment_end = task->mm->env_end;
 
 	exec_process(made, task);
 	exec_descriptors(made, task);
 	path_identity(&made->exe, exe);
-	made->arguments = BPF_CORE_READ(program, argc);
-	made->variables = BPF_CORE_READ(program, envc);
+	made->arguments = program->argc;
+	made->variables = program->envc;
 	made->argument_bytes = end - arguments;
-	made->by_descriptor = BPF_CORE_READ(program, interp_flags) & BINPRM_FLAGS_PATH_INACCESSIBLE;
+	made->by_descriptor = program->interp_flags & BINPRM_FLAGS_PATH_INACCESSIBLE;
 
 	path_of_file(&made->record, &made->exe_path, exe, &made->exe.flags);
 	struct path_buffer *buffer = path_buffer();
