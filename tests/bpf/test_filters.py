@@ -144,16 +144,23 @@ def test_what_a_policy_asks_for_is_told_each_time(watch, in_child, tmp_path):
 
 
 @pytest.fixture
-def cgroup():
-    """A cgroup of its own: its key, and a function that moves the calling process there."""
-    folder = Path(unified_cgroup(), f"watchkeeper-filters-{os.getpid()}")
-    folder.mkdir()
-    yield folder.stat().st_ino, lambda: (folder / "cgroup.procs").write_text("0")
-    folder.rmdir()
+def new_cgroup():
+    """Makes cgroups: the key of each, and a function that moves the calling process there."""
+    folders = []
+
+    def make():
+        folder = Path(unified_cgroup(), f"watchkeeper-filters-{os.getpid()}-{len(folders)}")
+        folder.mkdir()
+        folders.append(folder)
+        return folder.stat().st_ino, lambda: (folder / "cgroup.procs").write_text("0")
+
+    yield make
+    for folder in folders:
+        folder.rmdir()
 
 
-def test_a_kind_that_is_asked_for_in_containers_is_not_told_of_the_host(watch, in_child, tmp_path, cgroup):
-    key, enter = cgroup
+def test_a_kind_that_is_asked_for_in_containers_is_not_told_of_the_host(watch, in_child, tmp_path, new_cgroup):
+    key, enter = new_cgroup()
     watching = watch("file.mkdir", filters=Filters(kinds={"file.mkdir"}, ways={"file.mkdir": CONTAINER}))
 
     def told(name):
@@ -175,22 +182,19 @@ def test_a_kind_that_is_asked_for_in_containers_is_not_told_of_the_host(watch, i
     assert not watching.sensor.losses()
 
 
-def test_a_path_that_is_asked_for_in_containers_is_not_told_of_the_host(watch, in_child, tmp_path, cgroup):
-    key, enter = cgroup
+def test_a_path_that_is_asked_for_in_containers_is_not_told_of_the_host(watch, in_child, tmp_path, new_cgroup):
     path = tmp_path / "file"
     path.touch()
     watching = watch("file.open", filters=by_path("file.open", f"{path}\0", ways=CONTAINER))
 
-    def act():
-        enter()
-        opened(path)
+    def opened_in(*, is_container):
+        key, enter = new_cgroup()
+        tell_scope(watching.sensor.object, key, is_container=is_container)
+        return in_child(lambda: (enter(), opened(path)))[0]
 
-    tell_scope(watching.sensor.object, key, is_container=False)
-    pid, _ = in_child(act)
-    watching.nothing("file.open", process=pid)
-    tell_scope(watching.sensor.object, key, is_container=True)
-    pid, _ = in_child(act)
-    assert len(watching.events("file.open", process=pid, count=TIMES)) == TIMES
+    host, container = opened_in(is_container=False), opened_in(is_container=True)
+    assert len(watching.events("file.open", process=container, count=TIMES)) == TIMES
+    watching.nothing("file.open", process=host)
 
 
 def test_a_file_that_is_asked_for_when_it_is_open_for_writing_is_not_told_when_it_is_read(watch, in_child, tmp_path):
