@@ -15,6 +15,8 @@ from watchkeeper_sensor.containers.runtimes import Runtimes
 from watchkeeper_sensor.process_view import NAMESPACES
 
 MOUNTED = hierarchies()
+V1 = next((name for name in CONTROLLERS[1:] if name in MOUNTED), "memory")
+"""The controller by whose v1 hierarchy containers are told apart here; new kernels have none for memory."""
 LIFECYCLE = ("process.exec", "process.fork", "process.exit", "container.start", "container.stop")
 TOP = f"watchkeeper-{os.getpid()}"  # tests of several processes must not meet
 ID = f"5d{os.getpid():062x}"
@@ -114,13 +116,13 @@ def test_the_kernel_and_the_agent_give_a_process_the_same_key(watch, hierarchy):
 
 def test_the_v2_cgroup_goes_before_those_of_v1(watch):
     watching = watch(*LIFECYCLE)
-    with cgroup("watchkeeper-test") as unified, cgroup("watchkeeper-test", "memory") as memory, start_in([memory, unified], "/bin/sleep", "30") as process:
+    with cgroup("watchkeeper-test") as unified, cgroup("watchkeeper-test", V1) as memory, start_in([memory, unified], "/bin/sleep", "30") as process:
         (event,) = watching.events("process.exec", process=process.pid)
         assert event.header[5] == cgroup_key_of(process.pid) == unified.stat().st_ino
         process.kill()
 
 
-@pytest.mark.parametrize("hierarchy", ["", "memory"])
+@pytest.mark.parametrize("hierarchy", ["", V1], ids=["v2", "v1"])
 @pytest.mark.parametrize("path", LAYOUTS.values(), ids=LAYOUTS.keys())
 def test_a_container_is_known_by_its_cgroup(watch, path, hierarchy):
     watching = watch(*LIFECYCLE)
@@ -137,7 +139,7 @@ def test_a_container_that_is_gone_before_anyone_looks_is_known(watch):
     watching.stream.tree.seed()
     cgroups = watching.stream.around.containers._cgroups
     walks = cgroups.walks
-    with cgroup(f"docker/{ID}", "memory") as folder:
+    with cgroup(f"docker/{ID}", V1) as folder:
         pid = run_in(folder, "/bin/true")
     assert not folder.exists()
     (event,) = watching.events("process.exec", process=pid)
@@ -148,7 +150,7 @@ def test_a_container_that_is_gone_before_anyone_looks_is_known(watch):
 
 def test_a_container_starts_with_its_first_program_and_stops_with_its_last_process(watch):
     watching = watch(*LIFECYCLE)
-    with cgroup(f"docker/{ID}", "memory") as folder:
+    with cgroup(f"docker/{ID}", V1) as folder:
         first = run_in(folder, "/bin/sh", "-c", "/bin/true; /bin/true; exit 0")
         (start,) = watching.events("container.start", where=lambda event: event.container.id == ID)
         (stop,) = watching.events("container.stop", where=lambda event: event.container.id == ID)
@@ -170,7 +172,7 @@ def test_a_start_tells_what_the_container_is_given(watch, tmp_path):
     bundle = tmp_path / "run/containerd/io.containerd.runtime.v2.task/k8s.io" / ID / "config.json"
     bundle.parent.mkdir(parents=True)
     bundle.write_text(json.dumps(BUNDLE))
-    with cgroup(LAYOUTS["containerd in Kubernetes, systemd driver"], "memory") as folder:
+    with cgroup(LAYOUTS["containerd in Kubernetes, systemd driver"], V1) as folder:
         run_in(folder, "/bin/true")
     (start,) = watching.events("container.start", where=lambda event: event.container.id == ID)
     (stop,) = watching.events("container.stop", where=lambda event: event.container.id == ID)
@@ -185,7 +187,7 @@ def test_a_start_tells_what_the_container_is_given(watch, tmp_path):
 
 
 def test_a_container_that_ran_before_the_sensor_does_not_start_again(watch):
-    with cgroup(f"docker/{ID}", "memory") as folder:
+    with cgroup(f"docker/{ID}", V1) as folder:
         old = start_in([folder], "/bin/sleep", "30")
         watching = watch(*LIFECYCLE)
         watching.stream.tree.seed()
@@ -204,7 +206,7 @@ def test_a_process_that_is_moved_into_a_container_belongs_to_it_without_an_exec(
     process = subprocess.Popen(["/bin/sh", "-c", "read line; exit 0"], stdin=subprocess.PIPE)
     (event,) = watching.events("process.exec", process=process.pid)
     assert event.container.id is None
-    with cgroup(f"docker/{ID}", "memory") as folder:
+    with cgroup(f"docker/{ID}", V1) as folder:
         (folder / "cgroup.procs").write_text(str(process.pid))
         process.communicate(b"go\n")
         (end,) = watching.events("process.exit", process=process.pid)
@@ -213,7 +215,7 @@ def test_a_process_that_is_moved_into_a_container_belongs_to_it_without_an_exec(
 
 def test_a_container_cant_take_another_ones_name_from_below(watch):
     watching = watch(*LIFECYCLE)
-    with cgroup(f"docker/{ID}", "memory") as folder, cgroup(f"docker/{ID}/docker/{OTHER}", "memory") as inner:
+    with cgroup(f"docker/{ID}", V1) as folder, cgroup(f"docker/{ID}/docker/{OTHER}", V1) as inner:
         assert inner.is_relative_to(folder)
         pid = run_in(inner, "/bin/true")
         (event,) = watching.events("process.exec", process=pid)
@@ -225,7 +227,7 @@ def test_ten_containers_a_second_are_all_known(watch):
     ids = [f"{number:032x}{os.getpid():032x}" for number in range(1, 31)]
     pids = []
     for one in ids:
-        with cgroup(f"docker/{one}", "memory") as folder:
+        with cgroup(f"docker/{one}", V1) as folder:
             pids.append(run_in(folder, "/bin/true"))
     (_,) = watching.events("process.exit", process=pids[-1])
     told = {event.header[7]: event.container.id for event in watching.seen if event.kind == "process.exec"}
@@ -236,9 +238,9 @@ def test_ten_containers_a_second_are_all_known(watch):
 
 
 def test_an_older_cgroup_is_found_by_a_walk():
-    with cgroup(f"docker/{ID}", "memory") as folder:
+    with cgroup(f"docker/{ID}", V1) as folder:
         cgroups = Cgroups()
-        place = cgroups.place_of(folder.stat().st_ino | 1 << 56)
+        place = cgroups.place_of(folder.stat().st_ino | CONTROLLERS.index(V1) << 56)
     assert place is not None
     assert place.container_id == ID
     assert cgroups.walks == 1
@@ -250,11 +252,11 @@ from pathlib import Path
 from tests.bpf.conftest import OBJECT, PROGRAMS, Sensor, Watching
 from watchkeeper_sensor.containers.cgroups import hierarchies
 container_id = sys.argv[1]
-assert {name: str(path) for name, path in hierarchies().items()} == {"memory": "/sys/fs/cgroup/memory"}, hierarchies()
+assert {name: str(path) for name, path in hierarchies().items()} == {sys.argv[2]: f"/sys/fs/cgroup/{sys.argv[2]}"}, hierarchies()
 sensor = Sensor(OBJECT, (), PROGRAMS)
 watching = Watching(sensor, ("process.exec", "process.exit", "container.start"))
 watching.stream.tree.seed()
-folder = Path("/sys/fs/cgroup/memory/kubelet", container_id)
+folder = Path("/sys/fs/cgroup", sys.argv[2], "kubelet", container_id)
 folder.mkdir(parents=True)
 child = os.fork()
 if child == 0:
@@ -276,11 +278,11 @@ print(event.container.id == container_id, own.container.id, watching.stream.arou
 
 def test_a_node_that_is_a_container_sees_its_own_containers_and_is_the_host():
     commands = (
-        "umount -l -a -t cgroup,cgroup2 && mkdir -p /sys/fs/cgroup/memory && mount -t cgroup -o memory none /sys/fs/cgroup/memory",
-        'exec "$0" -c "$1" "$2"',
+        f"umount -l -a -t cgroup,cgroup2 && mkdir -p /sys/fs/cgroup/{V1} && mount -t cgroup -o {V1} none /sys/fs/cgroup/{V1}",
+        'exec "$0" -c "$1" "$2" "$3"',
     )
-    with out_of_the_way(*CONTROLLERS[1:]), cgroup(f"docker/{OTHER}", "memory") as node:
-        inside = ["unshare", "--cgroup", "--mount", "sh", "-ec", "; ".join(commands), sys.executable, NODE_IN_A_CONTAINER, ID]
+    with out_of_the_way(*CONTROLLERS[1:]), cgroup(f"docker/{OTHER}", V1) as node:
+        inside = ["unshare", "--cgroup", "--mount", "sh", "-ec", "; ".join(commands), sys.executable, NODE_IN_A_CONTAINER, ID, V1]
         process = start_in([node], *inside, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
         told, _ = process.communicate()
     assert (process.returncode, told) == (0, "True None False\n")
