@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-import sys
 from collections import defaultdict
 from textwrap import wrap
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from watchkeeper_cli.ending import FAILED, SUCCEEDED, UNREADABLE
 from watchkeeper_cli.examining_hooks import Hook, Hooks, try_hooks
 from watchkeeper_cli.examining_host import Finding, findings
 from watchkeeper_cli.output.looks import BLIND, DIM, stdout_look
+from watchkeeper_cli.output.opening import said_meanwhile
 from watchkeeper_cli.output.text import plural, shown
 from watchkeeper_sensor.kernel.libbpf import BpfError, BpfUnavailableError
 
@@ -35,10 +35,9 @@ def examine(*, verbose: bool, output: str) -> int:
     found = findings()
     hooks = None
     if not any(finding.state == "missing" for finding in found):
-        if output != "json":
-            print(f"trying every hook on {shown(platform.node())} …" if sys.stderr.isatty() else "", end="\r", file=sys.stderr, flush=True)
         try:
-            hooks = try_hooks()
+            with said_meanwhile("trying every hook ..."):
+                hooks = try_hooks()
         except (BpfUnavailableError, BpfError) as error:
             found.append(Finding(about="hooks", state="missing", says=f"the sensor can't run here: {error}", remedy=getattr(error, "log", "")))
     status = status_of(found, hooks)

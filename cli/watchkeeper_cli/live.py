@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from watchkeeper_cli.delivering import Outbox
 from watchkeeper_cli.ending import FAILED, SUCCEEDED, USAGE, CommandError, flush_output
 from watchkeeper_cli.output.live import view_for
+from watchkeeper_cli.output.opening import said_meanwhile
 from watchkeeper_cli.output.text import clock, shown
 from watchkeeper_cli.policy_set import program_of
 from watchkeeper_cli.sensing import started
@@ -144,7 +145,8 @@ class Live:
     def _agent(self, state: Path | None) -> Agent:
         """The agent; the program of all rules, of which it keeps the kernel's, goes when this returns."""
         program = program_of(self._request.policies, with_library=self._request.with_library, apart=True)
-        return started(program, state=state)
+        with said_meanwhile("loading the sensor's programs into the kernel ..."):
+            return started(program, state=state)
 
     def _state(self) -> Path | None:
         """The state's folder, for this process alone; the demo keeps nothing. Watching goes on where it can't be used."""

@@ -63,6 +63,8 @@ def up(tmp_path):
 
 def test_a_detection_scrolls_above_the_status_with_its_tree_and_what_to_do(up, program):
     screen = up(columns=220)
+    assert b"loading the sensor's programs into the kernel ..." in screen.raw  # and gone by now
+    assert not any("loading" in row for row in screen.scrolled)
     child = subprocess.Popen([program, "-v"])
     child.wait()
     screen.wait_for("watchkeeper explain test-screen/ran")
