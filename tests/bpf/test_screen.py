@@ -31,7 +31,7 @@ spec:
     attack: ["T1059.004"]
     message: "{{process.exe}} ran: {{process.command_line}}"
 """
-OURS = re.compile(rb"\x1b\[(?:[0-9;]*[mJA]|\?(?:25|7)[hl])")
+OURS = re.compile(rb"\x1b\[(?:[0-9;]*[mJKA]|\?(?:25|7)[hl])")
 """What we write ourselves to move the cursor, to erase and to colour."""
 
 
