@@ -163,8 +163,7 @@ CALL_HANDLER(file_open)
 		return 0;
 	struct file_seen seen = {};
 	file_see(&seen, file);
-	if (!call->looked)
-		file_open_ask(choice, task, call->number, &seen, file_open_flags(call));
+	file_open_ask(choice, task, call->number, &seen, file_open_flags(call)); /* again: the descriptor may have got another file since the look */
 
 	struct path_found found = file_choose_seen(choice, buffer, &seen);
 	if (!choice->told)

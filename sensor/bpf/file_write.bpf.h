@@ -77,10 +77,9 @@ static __always_inline bool file_write_is_untold(struct task_struct *task, u32 d
 	struct file_seen seen = {};
 	u64 told = 0, asked = 0, by_path = 0;
 	struct file *file = file_of(task, descriptor);
-	struct inode *inode = (void *)READ_WORD(struct file, file, f_inode);
-	if (!file_write_is_first(task, inode, &key, &told))
-		return true;
 	file_see(&seen, file);
+	if (!file_write_is_first(task, seen.inode, &key, &told))
+		return true;
 	file_ask(&asked, &by_path, FILE_WRITE, 1);
 	return print_is_known(file_print(task, asked, by_path, seen.mode, file_path_print(task, &seen)));
 }
@@ -92,14 +91,13 @@ static __always_inline int file_written(const struct call *call, struct file *fi
 	u64 told = 0, asked = 0, by_path = 0;
 	u32 one = 1;
 	struct task_struct *task = (void *)bpf_get_current_task();
-	struct inode *inode = (void *)READ_WORD(struct file, file, f_inode);
-	if (!file_write_is_first(task, inode, &key, &told))
+	file_see(&seen, file);
+	if (!file_write_is_first(task, seen.inode, &key, &told))
 		return 0;
 	struct path_buffer *buffer = path_buffer();
 	volatile struct file_choice *choice = file_choice();
 	if (!buffer || !choice)
 		return 0;
-	file_see(&seen, file);
 	file_ask(&asked, &by_path, FILE_WRITE, 1);
 	choice->asked = asked;
 	choice->by_path = by_path;
