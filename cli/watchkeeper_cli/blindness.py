@@ -42,4 +42,6 @@ def _what(cause: str, records: Counter[str], entries: Counter[str]) -> str:
         parts.append(f"{plural(records.total(), 'record')} lost ({', '.join(f'{kind} {count}' for kind, count in records.most_common(KINDS_NAMED))})")
     if entries:
         parts.append(f"found and not kept: {', '.join(plural(count, kind, 'losses' if kind == 'loss' else None) for kind, count in entries.items())}")
+    if cause == "detached":
+        parts.append("programs of the sensor were not in force")
     return shown(f"{'; '.join(parts) or 'something was lost'}: {cause.replace('_', ' ')}")

@@ -39,6 +39,7 @@ class Lookout:
         self._looked_at = time.monotonic()
         self._lost_since = time.time_ns()
         self._whole_at = time.monotonic()
+        self._whole_since = time.time_ns()  # when all hooks were seen in force last
         self._number = 0
         self._blind: list[Blind] = []
         self._belongings = Belongings(kernel)
@@ -83,6 +84,7 @@ class Lookout:
         if now - self._whole_at >= WHOLE_SECONDS:
             self._whole_at = now
             yield from self._whole()
+            self._whole_since = time.time_ns()
 
     def _time(self, silent: float) -> Iterator[Event]:
         moved, now = self._around.tick(), time.time_ns()
@@ -107,9 +109,19 @@ class Lookout:
                 yield lost(self._number, self._around, kind, cause, cgroup, more, since, self._lost_since)
         self._blind += [Blind(cause=cause, since=since, until=self._lost_since, records=dict(records)) for cause, records in causes.items()]
 
+    def _attach_again(self, names: list[str]) -> None:
+        """What somebody detached was blind since the last look at most, and is put back; where the kernel refuses, it stays a blind spot."""
+        back = [name for name in names if self._kernel.attach_again(name)]
+        if back:
+            self._belongings.claim()
+        self._blind.append(Blind(cause="detached", since=self._whole_since, until=time.time_ns()))
+
     def _whole(self) -> Iterator[Event]:
-        for found in self._belongings.missing():
+        missing = self._belongings.missing()
+        for found in missing:
             yield self.event("sensor.tampered", act=found.act, hook=found.hook)
+        if detached := [found.hook for found in missing if found.act == "detach"]:
+            self._attach_again(detached)
         for program in self._inventory.look(self._belongings.program_ids):
             self._number += 1
             yield DiscoveredEvent(self._number, time.time_ns(), self._around, program)

@@ -167,6 +167,15 @@ class KernelSensor:
                     self._holding(name).detach(name)
         self.kinds = frozenset({*kinds, *ALWAYS})
 
+    def attach_again(self, name: str) -> bool:
+        """Somebody detached a program; whether it is in force again."""
+        program = next((one for one in self._programs if name in (one.name, *one.needs)), None)
+        if program is None:
+            return False
+        self._holding(name).detach(name)
+        self._attach(program, name)
+        return self._holding(name).is_attached(name)
+
     def _attach(self, program: BpfProgram, name: str) -> None:
         cgroup = -1
         try:

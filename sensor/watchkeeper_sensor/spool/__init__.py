@@ -13,6 +13,7 @@ import fcntl
 import os
 import time
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, Self
 
 import msgspec
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 Kind = Literal["detection", "match", "loss"]
 
 LIMIT_BYTES = 256 << 20
+PROBE_BYTES = 16 << 10
 SEGMENTS = 16  # that a full spool consists of at least: dropping one loses this part of it
 GAPS = 16  # stated one by one after damage; the rest together
 
@@ -113,6 +115,18 @@ class Spool:
         if self.sync_seconds == 0:
             self.sync()
         return number
+
+    def probe(self) -> str:
+        """Why the disk would not take an entry now; empty when it would."""
+        path = self.folder / "probe"
+        try:
+            path.write_bytes(bytes(PROBE_BYTES))
+            path.unlink()
+        except OSError as error:
+            with suppress(OSError):
+                path.unlink()
+            return error.strerror or str(error)
+        return ""
 
     def lose(self, cause: Cause, kind: Kind, count: int = 1) -> None:
         """Entries were lost before the spool had them: count them, and state it as soon as there is room."""

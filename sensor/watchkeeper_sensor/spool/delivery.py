@@ -143,6 +143,8 @@ class Delivery:
                     self._memory.append(entry)
                     if refusal.cause == "disk":
                         return
+            if self._spool is not None and self._keeping:
+                self._is_kept(self._spool.probe())
 
     def close(self, seconds: float = 5.0) -> None:
         """Deliver what waits, for so long at most; what is in the spool then is for the next start."""
