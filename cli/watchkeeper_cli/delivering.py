@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from watchkeeper_cli.notifying import Webhook
     from watchkeeper_detection.detection import Detection
+    from watchkeeper_detection.match import Match
     from watchkeeper_sensor.spool.segments import Entry
 
 HISTORY = "detections.db"
@@ -112,15 +113,20 @@ class Outbox:
     def _say_what_waits(self, folder: Path) -> None:
         if not folder.exists():
             return
-        with Spool(folder) as spool:
-            if count := len(spool):
-                self._news.append(f"{plural(count, 'detection')} of an earlier run wait for a webhook: --notify posts them")
+        try:
+            with Spool(folder) as spool:
+                count = len(spool)
+        except (OSError, SpoolInUseError) as error:
+            self._news.append(f"what waits for a webhook can't be counted: {error}")
+            return
+        if count:
+            self._news.append(f"{plural(count, 'detection')} of an earlier run wait for a webhook: --notify posts them")
 
     def start(self) -> None:
         for one in self.deliveries:
             one.start()
 
-    def keep(self, detections: Sequence[Detection], blind: Iterable[Blind]) -> None:
+    def keep(self, detections: Sequence[Detection], blind: Iterable[Blind], matches: Sequence[Match] = ()) -> None:
         """Returns when each is on the disk, or at least on its way; never waits for a receiver. No thread runs before all spools have all of them."""
         payloads = [encode(one) for one in detections]
         intervals = [encode(one) for one in blind]
@@ -132,6 +138,8 @@ class Outbox:
                 one.keep("detection", wanted, wakes=False)
             if intervals:
                 one.keep("loss", intervals, wakes=False)
+            if matches and "match" in one.receiver.kinds:
+                one.keep("match", map(encode, matches), wakes=False)
         for one in self.deliveries:
             one.wake()
 

@@ -11,6 +11,7 @@ from watchkeeper_detection.cel.compile import compile_condition, compile_value, 
 from watchkeeper_detection.cel.requirements import clauses, conjuncts
 from watchkeeper_detection.cel.spelling import spell
 from watchkeeper_detection.cel.values import ABSENT, Failure
+from watchkeeper_detection.joining import are_of_node
 from watchkeeper_detection.match import scalar
 from watchkeeper_detection.redact import MARK, is_secret_name, redact
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from watchkeeper_detection.event import Event
     from watchkeeper_detection.program import Program, Rule
 
-NODE_ROOTS = frozenset({"process", "container", "pod", "node"})  # keys that never leave one node
 VALUE_SHOWN = 200  # characters of one value
 ATOMS_SHOWN = 6
 CLAUSES_SHOWN = 4
@@ -123,8 +123,7 @@ def _state(rule: Rule) -> Iterator[str]:
     if not what:
         yield "  state      none: each event is judged alone"
         return
-    roots = {node.path.partition(".")[0] for key in keys for node in tree.walk(key) if isinstance(node, tree.Field)}
-    where = "on the node" if roots and roots <= NODE_ROOTS else "in the operator (here: this command)"
+    where = "on the node" if are_of_node(keys) else "in the operator (here: this command)"
     yield f"  state      {what}; per {', '.join(map(spell, keys)) or 'rule'}; kept {where}"
 
 

@@ -117,9 +117,9 @@ class Live:
 
     def _tell(self, agent: Agent, found: list[Detection], outbox: Outbox, view: View, demo: Demo | None) -> None:
         """What was found is on the disk before it is shown: what was seen once is not gone after a kill."""
-        blind = agent.lookout.blind()
-        if found or blind:
-            outbox.keep(found, blind)
+        blind, matches = agent.lookout.blind(), agent.leaving()
+        if found or blind or matches:
+            outbox.keep(found, blind, matches)
         for detection in found:
             if demo is not None:
                 demo.take(detection)

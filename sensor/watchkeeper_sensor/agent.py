@@ -13,6 +13,7 @@ import msgspec
 
 from watchkeeper_detection.detection import Act
 from watchkeeper_detection.engine import Engine
+from watchkeeper_detection.joining import spanning
 from watchkeeper_sensor.decoding import PROGRAMS
 from watchkeeper_sensor.events import EventStream
 from watchkeeper_sensor.keeping import Keeper, KeepingError
@@ -44,6 +45,7 @@ SOON_SECONDS = 0.01  # to wait for records while matches wait for the moment to 
 LATENESS_NS = 15_000_000  # between a record's time and its place in a ring: a program of the kernel is interrupted, but not for long
 ACTS_KEPT = 10_000  # of events whose matches wait for others
 DELAYS_KEPT = 10_000
+LEAVING = 100_000  # matches of one round that go elsewhere
 ENFORCING = "exec_enforce"
 ALL = frozenset(kind for program in PROGRAMS for kind in program.kinds)
 
@@ -109,6 +111,8 @@ class Agent:
         self._recorder = Recorder()
         self.lookout = Lookout(self.kernel, self.around, self.health.lost)
         self._keeper = Keeper(state) if state else None
+        self._leaving: deque[Match] = deque(maxlen=LEAVING)
+        self._spanning = spanning(self.program)
         self._watched_until = time.time_ns()  # what happened before has been judged and told
         self._kept_at = -KEEP_SECONDS  # at once: a kill in the first seconds is told too
         self.keeping_failed = ""  # why the state was not kept, the last time that it should have been
@@ -224,6 +228,7 @@ class Agent:
                 found += self._with_acts(self.engine.wait(match))
             if self._keeper is not None:
                 self._keeper.note(matches)
+            self._leaving.extend(match for match in matches if match.rule in self._spanning)
         return [self._counted(detection) for detection in found]
 
     def advance(self) -> list[Detection]:
@@ -235,6 +240,12 @@ class Agent:
         complete = self.stream.complete_until + self.around.boot_time_ns - LATENESS_NS
         joined = self.engine.advance(min(complete, self.late.joined_until))
         return late + [self._counted(detection) for detection in self._with_acts([*replayed, *joined])]
+
+    def leaving(self) -> list[Match]:
+        """Matches since the last call of rules whose windows span nodes; here they are joined with this node's own."""
+        found = list(self._leaving)
+        self._leaving.clear()
+        return found
 
     def finish(self) -> list[Detection]:
         """Judge by what is known all that still waits for late fields: the agent is about to end."""
@@ -280,6 +291,7 @@ class Agent:
     def _judge_by(self, program: Program, also: Collection[str]) -> None:
         self.program = kernel_part(program)
         self.late.judge_by(self.program)
+        self._spanning = spanning(self.program)
         self.enforcement = enforcement_of(self.program)
         self.kernel.set_filters(self._filters(also))
         self._enforce(self.enforcement)
