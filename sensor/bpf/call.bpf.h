@@ -21,7 +21,9 @@ static __always_inline struct call *call_current(void)
 			return 0;                                                                                                                    \
 		u32 next = call->next;                                                                                                               \
 		call->next = next + SYSCALLS;                                                                                                        \
+		processor_hold();                                                                                                                    \
 		name##_handle(call);                                                                                                                 \
+		processor_release();                                                                                                                 \
 		bpf_tail_call(context, &handlers, next);                                                                                             \
 		return 0;                                                                                                                            \
 	}                                                                                                                                            \

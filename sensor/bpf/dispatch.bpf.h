@@ -9,13 +9,14 @@
 
 #include "file_open.bpf.h"
 #include "file_write.bpf.h"
+#include "socketcall.bpf.h"
 
-#define TS_COMPAT           2
-#define NR_MMAP             9
-#define NR_SHMAT            30
-#define PROT_READ           0x1
-#define PROT_EXEC           0x4
-#define READ_IMPLIES_EXEC   0x0400000
+#define TS_COMPAT         2
+#define NR_MMAP           9
+#define NR_SHMAT          30
+#define PROT_READ         0x1
+#define PROT_EXEC         0x4
+#define READ_IMPLIES_EXEC 0x0400000
 
 /* Whether the registers are as the 64-bit instruction leaves them: it puts the address to return to and the flags into two of them. A 32-bit call
  * can be made to look the same, so this spares nothing but calls that no handler asks for, one way or the other.
@@ -57,48 +58,66 @@ static __always_inline bool dispatch_is_untold(struct task_struct *task, u32 loo
 	return look & LOOK_AT_MEMORY && dispatch_is_plain_memory(task, number, registers->dx, registers->r10);
 }
 
-SEC("tp_btf/sys_exit")
-int BPF_PROG(dispatch, struct pt_regs *registers, long result)
+/* The call, for the handlers; 0 when none of them has anything to tell. */
+static __always_inline struct call *dispatch_call(struct pt_regs *registers, long result, u32 ends, bool is_told)
 {
 	u32 zero = 0, number = registers->orig_ax;
-	u32 *asked = bpf_map_lookup_elem(&told_ends, &number), ends = asked ? *asked : 0;
-	bool is_told = ends & dispatch_end(result);
-	if (!is_told && !(ends & COMPAT_ASKED) && dispatch_looks_native(registers))
-		return 0;
 	struct task_struct *task = (void *)bpf_get_current_task();
 	bool compat = dispatch_is_compat(task);
 	if (!compat && (!is_told || dispatch_is_untold(task, ends, number, registers, result)))
 		return 0;
-	if (compat) {
-		s32 *native = bpf_map_lookup_elem(&compat_numbers, &number);
-		number = native ? *native : -1; /* that place has no handler */
-	}
 	struct call *call = bpf_map_lookup_elem(&calls, &zero);
 	if (!call)
 		return 0;
-	call->number = number;
 	call->compat = compat;
-	call->looked = !compat && ends & LOOK_AT_OPEN;
 	call->result = result;
-	call->next = number + SYSCALLS;
-	if (compat) {
-		call->arguments[0] = (u32)registers->bx;
-		call->arguments[1] = (u32)registers->cx;
-		call->arguments[2] = (u32)registers->dx;
-		call->arguments[3] = (u32)registers->si;
-		call->arguments[4] = (u32)registers->di;
-		call->arguments[5] = (u32)registers->bp;
-		call->next = number;
-		bpf_tail_call(ctx, &handlers, COMPAT_PLACE);
-		call->next = number + SYSCALLS;
-	} else {
+	if (!compat) {
+		call->number = number;
 		call->arguments[0] = registers->di;
 		call->arguments[1] = registers->si;
 		call->arguments[2] = registers->dx;
 		call->arguments[3] = registers->r10;
 		call->arguments[4] = registers->r8;
 		call->arguments[5] = registers->r9;
+		return call;
 	}
+	if (number == COMPAT_SOCKETCALL) {
+		call->number = socketcall_number(registers->bx);
+		socketcall_arguments(call->arguments, registers->cx);
+		return call;
+	}
+	s32 *native = bpf_map_lookup_elem(&compat_numbers, &number);
+	call->number = native ? *native : -1; /* that place has no handler */
+	call->arguments[0] = (u32)registers->bx;
+	call->arguments[1] = (u32)registers->cx;
+	call->arguments[2] = (u32)registers->dx;
+	call->arguments[3] = (u32)registers->si;
+	call->arguments[4] = (u32)registers->di;
+	call->arguments[5] = (u32)registers->bp;
+	return call;
+}
+
+SEC("tp_btf/sys_exit")
+int dispatch(unsigned long long *ctx)
+{
+	struct pt_regs *registers = (void *)ctx[0];
+	long result = ctx[1];
+	u32 number = registers->orig_ax;
+	u32 *asked = bpf_map_lookup_elem(&told_ends, &number), ends = asked ? *asked : 0;
+	bool is_told = ends & dispatch_end(result);
+	if (!is_told && !(ends & COMPAT_ASKED) && dispatch_looks_native(registers))
+		return 0;
+	processor_hold();
+	struct call *call = dispatch_call(registers, result, ends, is_told);
+	processor_release();
+	if (!call)
+		return 0;
+	number = call->number;
+	if (call->compat) {
+		call->next = number;
+		bpf_tail_call(ctx, &handlers, COMPAT_PLACE);
+	}
+	call->next = number + SYSCALLS;
 	bpf_tail_call(ctx, &handlers, number);
 	return 0;
 }

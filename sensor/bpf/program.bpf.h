@@ -8,6 +8,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 #include <bpf/bpf_core_read.h>
+#include "processor.bpf.h"
 #include "cast.bpf.h"
 #include "kernel_drift.bpf.h"
 #include "record.bpf.h"
