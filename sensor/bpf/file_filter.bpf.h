@@ -12,6 +12,7 @@ struct file_choice {
 	u64 asked;
 	u64 by_path; /* of those, asked for some paths only */
 	u64 told;
+	u64 each; /* of those, told also when they repeat */
 	u64 access;
 	u64 print;  /* of all that the answer hangs on; 0: is not kept */
 	u64 repeat; /* print of the act, where repeats are counted; else 0 */
@@ -84,13 +85,20 @@ static __always_inline struct path_found file_choose_seen(volatile struct file_c
 	struct path_found found = {};
 	u32 ways = choice->by_path ? file_ways(seen->mode & FMODE_WRITE) : 0;
 	choice->told = choice->asked & ~choice->by_path;
-	if (choice->by_path)
-		choice->told |= choice->by_path & path_kinds_of_name(buffer, seen->dentry, ways);
+	choice->each = 0;
+	if (choice->by_path) {
+		struct kind_set *set = path_name_set(buffer, seen->dentry);
+		choice->told |= choice->by_path & path_kinds(set, ways);
+		choice->each = path_kinds(set, ASKED_EACH);
+	}
 	if (!choice->asked)
 		return found;
 	found = file_path(buffer, seen);
-	if (choice->asked != choice->told)
-		choice->told |= choice->by_path & path_kinds_of(buffer, found, ways);
+	if (choice->by_path) {
+		struct kind_set *set = path_set(buffer, found);
+		choice->told |= choice->by_path & (path_may_be_any(found) ? ~0ULL : path_kinds(set, ways));
+		choice->each |= path_kinds(set, ASKED_EACH);
+	}
 	return found;
 }
 

@@ -180,7 +180,7 @@ CALL_HANDLER(file_open)
 		made->file.identity.flags |= FILE_PATH_TRUNCATED;
 	path_append(&made->record, &made->file.path, buffer, found);
 	file_open_claimed(made, call, false);
-	if (!choice->repeat)
+	if (!choice->repeat || choice->each & BIT(FILE_OPEN))
 		return file_open_send(made, choice->told);
 	made->repeats = repeat_begins(choice->repeat);
 	if (!record_deliver(&made->record, &activity, true))

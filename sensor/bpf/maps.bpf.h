@@ -32,11 +32,12 @@ enum asked_way {
 	HOST_WRITE = 1 << 1,
 	CONTAINER_READ = 1 << 2,
 	CONTAINER_WRITE = 1 << 3,
+	ASKED_EACH = 1 << 4, /* no way: repeats are told too */
 };
 
 /* Kinds below 64, a word for each way. */
 struct kind_set {
-	u64 bits[4];
+	u64 bits[5];
 };
 
 struct path_key {
@@ -71,8 +72,8 @@ struct call {
 	s64 result;
 	s32 number; /* as 64-bit callers use it */
 	u32 compat;
-	u32 next;   /* place of the next handler */
-	u32 looked; /* an open was looked at: its choice is made up (file_filter.bpf.h) */
+	u32 next; /* place of the next handler */
+	u32 padding;
 };
 
 struct bucket {

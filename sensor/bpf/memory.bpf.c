@@ -88,7 +88,7 @@ static __always_inline bool memory_file_is_told(struct file_identity *identity, 
 		return true;
 	if (magic == TMPFS_MAGIC || magic == RAMFS_MAGIC || magic == HUGETLBFS_MAGIC)
 		return true;
-	return (path_kinds_of(buffer, found, ANY_WAY) | path_kinds_of_name(buffer, dentry, ANY_WAY)) >> MEMORY_MAP & 1;
+	return (path_kinds_of(buffer, found, ANY_WAY) | path_kinds(path_name_set(buffer, dentry), ANY_WAY)) >> MEMORY_MAP & 1;
 }
 
 /* Tell of executable memory: as memory.map where a file is behind it, as memory.protect where it was or is writable. One record serves

@@ -167,28 +167,35 @@ static __always_inline u64 path_kinds(const struct kind_set *set, u32 ways)
 	if (!set)
 		return 0;
 	return (set->bits[0] & -(u64)(ways & 1)) | (set->bits[1] & -(u64)(ways >> 1 & 1)) | (set->bits[2] & -(u64)(ways >> 2 & 1)) |
-	       (set->bits[3] & -(u64)(ways >> 3 & 1));
+	       (set->bits[3] & -(u64)(ways >> 3 & 1)) | (set->bits[4] & -(u64)(ways >> 4 & 1));
 }
 
-/* Kinds that the path in the buffer is asked for as. The key is made where it lies: the length goes in front of it, and behind it is a NUL.
- * A path that is too long to be seen whole may be any.
- */
-static __always_inline u64 path_kinds_of(struct path_buffer *buffer, struct path_found found, u32 ways)
+/* A path that is too long to be seen whole may be any. */
+static __always_inline bool path_may_be_any(struct path_found found)
+{
+	return found.truncated || found.offset < 4;
+}
+
+/* What the path in the buffer is asked for as. The key is made where it lies: the length goes in front of it, and behind it is a NUL. */
+static __always_inline struct kind_set *path_set(struct path_buffer *buffer, struct path_found found)
 {
 	u32 zero = 0, length = found.length, at = found.offset - 4;
 	void *tests = bpf_map_lookup_elem(&path_filter, &zero);
-	if (!tests)
+	if (!tests || path_may_be_any(found))
 		return 0;
-	if (found.truncated || at > PATH_END)
-		return ~0ULL;
 	length = length < PATH_KEY_BYTES - 1 ? length + 1 : PATH_KEY_BYTES - 1; /* an exact path is a prefix that includes the NUL */
 	struct path_key *key = (void *)&buffer->bytes[at & (PATH_END - 1)];
 	key->length = length * 8;
-	return path_kinds(bpf_map_lookup_elem(tests, key), ways);
+	return bpf_map_lookup_elem(tests, key);
 }
 
-/* Kinds that an entry's own name is asked for as. */
-static __always_inline u64 path_kinds_of_name(struct path_buffer *buffer, struct dentry *dentry, u32 ways)
+static __always_inline u64 path_kinds_of(struct path_buffer *buffer, struct path_found found, u32 ways)
+{
+	return path_may_be_any(found) ? ~0ULL : path_kinds(path_set(buffer, found), ways);
+}
+
+/* What an entry's own name is asked for as. */
+static __always_inline struct kind_set *path_name_set(struct path_buffer *buffer, struct dentry *dentry)
 {
 	u32 zero = 0;
 	void *tests = bpf_map_lookup_elem(&name_filter, &zero);
@@ -196,5 +203,5 @@ static __always_inline u64 path_kinds_of_name(struct path_buffer *buffer, struct
 		return 0;
 	__builtin_memset(&buffer->name, 0, sizeof(buffer->name));
 	bpf_probe_read_kernel_str(buffer->name.name, NAME_KEY_BYTES, (void *)READ_WORD(struct dentry, dentry, d_name.name));
-	return path_kinds(bpf_map_lookup_elem(tests, &buffer->name), ways);
+	return bpf_map_lookup_elem(tests, &buffer->name);
 }

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from watchkeeper_sensor.kernel.filters import ALL_WAYS, Filters
+from watchkeeper_sensor.kernel.filters import ALL_WAYS, EACH, Filters
 
 MANY = 50
 WINDOW_SECONDS = 1.2
@@ -88,3 +88,12 @@ def test_other_flags_another_thread_and_another_process_are_told(watching, in_ch
     assert len(watching.events("file.open", process=pid, count=4)) == 4
     pid, _ = in_child(lambda: opened(path))
     assert len(watching.events("file.open", process=pid)) == 1
+
+
+def test_a_path_that_a_rule_has_to_see_each_open_of_is_told_each_time(watch, in_child, tmp_path):
+    path = tmp_path / "file"
+    path.touch()
+    asked = {os.fsencode(path) + b"\0": {"file.open": ALL_WAYS | EACH}}
+    watching = watch("file.open", filters=Filters(kinds={"file.open"}, by_path={"file.open"}, prefixes=asked, once={"file.open"}))
+    pid, _ = in_child(lambda: opened(path))
+    assert len(watching.events("file.open", process=pid, count=MANY)) == MANY

@@ -7,7 +7,7 @@ import pytest
 from tests.support.events import a_policy, a_program, an_event
 
 from watchkeeper_detection.cel.compile import compile_condition
-from watchkeeper_sensor.kernel.filters import ALL_WAYS, CONTAINER, CONTAINER_WRITE, HOST, HOST_READ, HOST_WRITE, PATH_KEY_BYTES, filters_of
+from watchkeeper_sensor.kernel.filters import ALL_WAYS, CONTAINER, CONTAINER_WRITE, EACH, HOST, HOST_READ, HOST_WRITE, PATH_KEY_BYTES, filters_of
 
 FILE_ATOMS = (
     'file.path == "/etc/passwd"',
@@ -147,9 +147,13 @@ CLAIMED = '\n- name: r\n  "on": [file.open]\n  when: \'file.path == "/a" && file
 
 def test_repeats_are_counted_in_the_kernel_unless_a_rule_has_to_see_each():
     assert filters_of(a_program(a_policy(OPENED))).once == {"file.open"}
-    assert filters_of(a_program(a_policy(COUNTED))).once == set()
-    assert filters_of(a_program(a_policy(OPENED, name="one"), a_policy(COUNTED, name="two"))).once == set()
-    assert filters_of(a_program(a_policy(CLAIMED))).once == set()
+    every = a_policy('\n- name: r\n  "on": [file.open]\n  when: file.claimed_path != file.path\n  severity: P3\n')
+    other = a_policy(OPENED.replace("/a", "/b"), name="other")
+    for text in (COUNTED, CLAIMED):
+        found = filters_of(a_program(a_policy(text), other))
+        assert found.once == {"file.open"}
+        assert (found.prefixes[b"/a\0"], found.prefixes[b"/b\0"]) == ({"file.open": ALL_WAYS | EACH}, {"file.open": ALL_WAYS})
+    assert filters_of(a_program(every)).once == set()
 
 
 def test_a_kind_that_someone_watches_is_told_whole():

@@ -36,7 +36,7 @@ SEEN_EACH = frozenset({"file.claimed_path"})
 TREE_KINDS = ("process.", "credentials.", "isolation.", "sensor.", "container.")
 """Kinds that the process tree learns from, and those of the sensor: told wherever they happen."""
 
-HOST_READ, HOST_WRITE, CONTAINER_READ, CONTAINER_WRITE = 1, 2, 4, 8  # enum asked_way
+HOST_READ, HOST_WRITE, CONTAINER_READ, CONTAINER_WRITE, EACH = 1, 2, 4, 8, 16  # enum asked_way
 HOST, CONTAINER = HOST_READ | HOST_WRITE, CONTAINER_READ | CONTAINER_WRITE
 ALL_WAYS = HOST | CONTAINER
 ON_HOST: Mapping[str, object] = {"container.": ABSENT, "pod.": ABSENT}
@@ -55,7 +55,7 @@ NO_PREALLOC = 1
 PATH_KEY_BYTES, NAME_KEY_BYTES = 252, 64
 PATHS, NAMES, PORTS = 16384, 4096, 4096  # room of the maps
 PORTS_OF_ONE_KIND = 1024
-SET_BYTES = 32
+SET_BYTES = 40
 WAY_BYTES = 8
 ESCAPE = "\\x"  # how events spell bytes that are no UTF-8
 
@@ -134,7 +134,7 @@ def _put_fd(outer: BpfMap, fd: int) -> None:
 
 def _kind_set(asked: Mapping[str, int]) -> bytes:
     """A word of kinds for each way."""
-    words = [sum(1 << NUMBERS[kind] for kind, ways in asked.items() if ways & way) for way in WAYS]
+    words = [sum(1 << NUMBERS[kind] for kind, ways in asked.items() if ways & way) for way in (*WAYS, EACH)]
     return b"".join(word.to_bytes(WAY_BYTES, "little") for word in words)
 
 
@@ -157,8 +157,7 @@ def filters_of(program: Program) -> Filters:
     ports: dict[str, set[int] | None] = {}  # None: any
     each: set[str] = set()
     for rule in program.rules:
-        if _sees_each(rule):
-            each.update(rule.kinds, *(step.kinds for step in rule.sequence.steps) if rule.sequence else ())
+        seen = EACH if _sees_each(rule) else 0
         units = [(rule.when, rule.kinds)] if rule.sequence is None else [(step.when, step.kinds) for step in rule.sequence.steps]
         for when, kinds in units:
             alternatives = kernel_filter(when, program.lists).alternatives if when is not None else ((),)
@@ -168,10 +167,12 @@ def filters_of(program: Program) -> Filters:
                     found.kinds.add(kind)
                     ways[kind] = ways.get(kind, 0) | possible
                     _take_ports(ports, kind, alternatives)
+                    if seen:
+                        each.add(kind)
                     if kind in BY_PATH or kind in NAMED:
-                        _take_paths(found, kind, possible, alternatives)
-    found.by_path = found.kinds.intersection(BY_PATH) - {kind for kind in BY_PATH if found.prefixes.get(b"", {}).get(kind) == ALL_WAYS}
-    found.once = found.kinds & ONCE - each
+                        _take_paths(found, kind, possible | seen, alternatives)
+    found.by_path = found.kinds.intersection(BY_PATH) - {kind for kind in BY_PATH if found.prefixes.get(b"", {}).get(kind, 0) & ALL_WAYS == ALL_WAYS}
+    found.once = found.kinds & ONCE - (each - found.by_path)
     found.by_port = {kind: numbers for kind, numbers in ports.items() if numbers is not None and len(numbers) <= PORTS_OF_ONE_KIND}
     found.ways = {kind: its for kind, its in ways.items() if its != ALL_WAYS and not kind.startswith(TREE_KINDS)}
     return found
@@ -200,8 +201,8 @@ def _take_ports(ports: dict[str, set[int] | None], kind: str, alternatives: Iter
 
 def _take_paths(found: Filters, kind: str, possible: int, alternatives: Iterable[tuple[FieldTest, ...]]) -> None:
     for tests in alternatives:
-        ways = possible & _ways_of(tests)
-        if not ways or (kind in NAMED and any(ODD_FILES.get(test.path) in test.values and not test.denied for test in tests)):
+        ways = possible & (_ways_of(tests) | EACH)
+        if not ways & ALL_WAYS or (kind in NAMED and any(ODD_FILES.get(test.path) in test.values and not test.denied for test in tests)):
             continue
         test = _path_test(tests)
         if test is None:
