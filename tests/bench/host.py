@@ -39,7 +39,7 @@ spec:
   rules:
   - name: opened
     "on": [file.open]
-    when: file.path == "{path}" && process.uid == 4294967294
+    when: file.path == "{path}" && file.claimed_path != "" && process.uid == 4294967294 # the claimed path: so that repeats are told, not counted
     severity: P4
 """
 
