@@ -31,11 +31,12 @@ class Lookout:
     """Gives events of its own when it is time to look."""
 
     def __init__(self, kernel: KernelSensor, around: Surroundings, lost_by_kind: Counter[str]) -> None:
-        """`lost_by_kind` is counted up."""
+        """`lost_by_kind` is counted up; what a program would have told, by the program's name."""
         self._kernel = kernel
         self._around = around
         self._lost_by_kind = lost_by_kind
         self._lost_before: dict[tuple[str, str, int], int] = {}
+        self._skipped_before: dict[str, int] = {}
         self._looked_at = time.monotonic()
         self._lost_since = time.time_ns()
         self._whole_at = time.monotonic()
@@ -107,7 +108,20 @@ class Lookout:
                 causes.setdefault(cause, Counter())[kind] += more
                 self._number += 1
                 yield lost(self._number, self._around, kind, cause, cgroup, more, since, self._lost_since)
+        yield from self._skipped(since)
         self._blind += [Blind(cause=cause, since=since, until=self._lost_since, records=dict(records)) for cause, records in causes.items()]
+
+    def _skipped(self, since: int) -> Iterator[Event]:
+        """Programs that the kernel did not run; which kinds they would have told, and whether any, is not known."""
+        skipped = self._kernel.skipped()
+        more = {name: count - self._skipped_before.get(name, 0) for name, count in skipped.items() if count > self._skipped_before.get(name, 0)}
+        self._skipped_before = skipped
+        fields = {"cause": "preempted", "since": time_text(since), "until": time_text(self._lost_since)}
+        for name, count in more.items():
+            self._lost_by_kind[name] += count
+            yield self.event("sensor.lost", hook=name, count=count, **fields)
+        if more:
+            self._blind.append(Blind(cause="preempted", since=since, until=self._lost_since))
 
     def _attach_again(self, names: list[str]) -> None:
         """What somebody detached was blind since the last look at most, and is put back; where the kernel refuses, it stays a blind spot."""

@@ -147,8 +147,11 @@ def test_the_bytes_of_many_connections_at_once_are_right_however_they_end(watch,
     for _ in range(rounds * workers):
         client, there, server, back = struct.unpack("<QQQQ", os.read(reading, 32))
         sent[client], sent[server] = (there, back), (back, there)
-    found = watching.events("network.close", where=lambda event: event.connection.cookie in sent, count=len(sent))
-    assert {event.connection.cookie: (event.connection.bytes_sent, event.connection.bytes_received) for event in found} == sent
+    programs = ("network_open", "network_close")
+    found = watching.events("network.close", where=lambda event: event.connection.cookie in sent, count=len(sent), by=programs)
+    told = {event.connection.cookie: (event.connection.bytes_sent, event.connection.bytes_received) for event in found}
+    assert told.items() <= sent.items()
+    assert len(told) >= len(sent) - watching.sensor.skipped_since(*programs)
     assert {event.syscall.error for event in found} == {None}
 
 

@@ -24,7 +24,7 @@ FIELDS = (
     Field(
         "sensor.cause",
         "string",
-        "Why: `ring_full`, `rate_limit`, `queue_full`, `spool_full`, `disk`, `too_long`, `damaged`, `decode`, `detached`, `killed`, `stopped`, `frozen`, `upgrade`.",
+        "Why: `ring_full`, `rate_limit`, `preempted` (`hook` was not run, as it was running for another task), `queue_full`, `spool_full`, `disk`, `too_long`, `damaged`, `decode`, `detached`, `killed`, `stopped`, `frozen`, `upgrade`.",
     ),
     Field("sensor.count", "int", "How many events were lost."),
     Field("sensor.since", "timestamp", "Begin of the time that the sensor was blind."),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from watchkeeper_sensor.kernel.ends import ANY_END, asked_ends
 from watchkeeper_sensor.kernel.filters import flags_of
-from watchkeeper_sensor.kernel.libbpf import BpfError, BpfObject, BpfUnavailableError, give_back_memory, library, possible_processors
+from watchkeeper_sensor.kernel.libbpf import BpfError, BpfObject, BpfUnavailableError, give_back_memory, library, possible_processors, skipped_runs
 from watchkeeper_sensor.kernel.records import KINDS, NUMBERS
 from watchkeeper_sensor.kernel.ring import Ring, Rings
 from watchkeeper_sensor.kernel.syscalls import COMPAT_NUMBERS, SYSCALL_NUMBERS
@@ -243,6 +243,11 @@ class KernelSensor:
             if value is not None:
                 found[(KINDS.get(kind, str(kind)), CAUSES.get(cause, str(cause)), cgroup)] = struct.unpack("<Q", value)[0]
         return found
+
+    def skipped(self) -> dict[str, int]:
+        """Program → times that the kernel did not run it, since it was loaded: it was running for a preempted task (see processor.bpf.h)."""
+        counts = {name: skipped_runs(fd) for one in self._objects for name, fd in one.program_fds().items()}
+        return {name: count for name, count in counts.items() if count}
 
     def sent(self) -> dict[str, int]:
         """Kind → records that went into a ring, since the start."""
