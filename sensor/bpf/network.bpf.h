@@ -8,6 +8,7 @@
 #pragma once
 
 #include "records_network.h"
+#include "socketcall.bpf.h"
 
 #define TCP_ESTABLISHED   1
 #define TCP_SYN_SENT      2
@@ -124,6 +125,10 @@ static __always_inline void network_call(struct record *record)
 	record->flags = flags & PF_IO_WORKER ? RECORD_IO_URING : status & TS_COMPAT ? RECORD_COMPAT : 0;
 	if (record->flags & RECORD_IO_URING || flags & PF_KTHREAD)
 		return;
+	if (record->flags & RECORD_COMPAT && number == COMPAT_SOCKETCALL) {
+		record->syscall = socketcall_number(BPF_CORE_READ(task_registers((void *)bpf_get_current_task()), bx));
+		return;
+	}
 	s32 *native = record->flags & RECORD_COMPAT ? bpf_map_lookup_elem(&compat_numbers, &number) : (s32 *)&number;
 	if (!(record->flags & RECORD_COMPAT) && number == NR_IO_URING_ENTER)
 		record->flags |= RECORD_IO_URING;

@@ -120,6 +120,12 @@ CALL_HANDLER(network_unix)
 CALL_HANDLER(network_socket)
 {
 	u16 family = call->arguments[0], type = call->arguments[1] & SOCK_TYPES, protocol = call->arguments[2];
+	struct sock *sock = call->compat && call->result >= 0 ? network_of_descriptor(call->result) : 0;
+	if (sock) { /* socketcall's arguments may have changed */
+		family = BPF_CORE_READ(sock, __sk_common.skc_family);
+		type = BPF_CORE_READ(sock, sk_type);
+		protocol = family == AF_PACKET ? protocol : BPF_CORE_READ(sock, sk_protocol);
+	}
 	bool usual = (family == AF_INET || family == AF_INET6)
 			     ? type != SOCK_RAW
 			     : family != AF_PACKET && family != AF_VSOCK && family != AF_NETLINK && family != AF_ALG;
@@ -134,7 +140,8 @@ CALL_HANDLER(network_socket)
 	made->ends.family = family;
 	made->ends.type = type;
 	made->ends.protocol = family == AF_PACKET ? __builtin_bswap16(protocol) : protocol;
-	struct sock *sock = call->result < 0 ? 0 : network_of_descriptor(call->result);
+	if (!sock && call->result >= 0)
+		sock = network_of_descriptor(call->result);
 	if (sock)
 		made->cookie = BPF_CORE_READ(sock, __sk_common.skc_cookie.counter);
 	return record_send(&made->record);

@@ -253,9 +253,59 @@ def test_32_bit_calls_are_told_and_say_so(watch, in_child, listener):
     found = watching.events("network.connect", process=pid, count=3)
     assert [(event.connection.protocol, event.connection.remote_port) for event in found] == [("tcp", port), ("udp", port), ("tcp", port)]
     assert {event.syscall.compat for event in found} == {True}
-    assert [event.syscall.name for event in found] == ["connect", None, None]
+    assert [event.syscall.name for event in found] == ["connect", None, "connect"]
     (raw,) = watching.events("network.socket", process=pid)
     assert (raw.syscall.compat, raw.connection.raw_protocol) == (True, 1)
+
+
+def test_every_socket_call_behind_the_32_bit_one_is_told(watch, in_child, tmp_path):
+    watching = watch("network.connect", "network.listen", "network.accept", "network.send", "network.socket", "descriptor.receive")
+    port = unused_port(UDP)
+
+    def act():
+        compat = Compat()
+        own, other = socket.socketpair(socket.AF_UNIX, UDP)
+        bound = socket.socket(socket.AF_UNIX)
+        bound.bind(str(tmp_path / "bound"))
+        bound.listen()
+        socket.send_fds(other, [b"x"], [other.fileno()])
+
+        def socketcall(which, *words):
+            return compat.call(COMPAT_SOCKETCALL, which, compat.text(struct.pack(f"<{len(words)}I", *words)))
+
+        assert socketcall(1, socket.AF_INET, socket.SOCK_RAW, 1) > 0
+        path = socketcall(1, socket.AF_UNIX, socket.SOCK_STREAM, 0)
+        name = struct.pack("<H", socket.AF_UNIX) + os.fsencode(tmp_path / "bound")
+        assert socketcall(3, path, compat.text(name), len(name)) == 0
+        datagram = socketcall(1, socket.AF_INET, UDP, 0)
+        assert socketcall(11, datagram, compat.text(b"hello"), 5, 0, compat.text(inet_address("127.0.0.1", port)), 16) == 5
+        listening = socketcall(1, socket.AF_INET, socket.SOCK_STREAM, 0)
+        assert socketcall(2, listening, compat.text(inet_address("127.0.0.1", 0)), 16) == 0
+        assert socketcall(4, listening, 1) == 0
+        with socket.create_connection(socket.socket(fileno=os.dup(listening)).getsockname()):
+            assert socketcall(5, listening, 0, 0) > 0
+        vector = compat.text(struct.pack("<II", compat.text(b" " * 8), 8))
+        message = compat.text(struct.pack("<IIIIIII", 0, 0, vector, 1, compat.text(b" " * 64), 64, 0))
+        assert socketcall(17, own.fileno(), message, 0) == 1
+
+    try:
+        pid, status = in_child(act)
+    except OSError as error:
+        pytest.skip(str(error))
+    assert status == 0
+    called = {}
+    for kind in ("network.socket", "network.send", "network.listen", "network.accept", "descriptor.receive"):
+        (event,) = watching.events(kind, process=pid)
+        called[kind] = (event.syscall.name, event.syscall.compat)
+    assert called == {
+        "network.socket": ("socket", True),
+        "network.send": (None, True),
+        "network.listen": ("listen", True),
+        "network.accept": ("accept", True),
+        "descriptor.receive": ("recvmsg", True),
+    }
+    (by_path,) = watching.events("network.connect", process=pid, where=lambda event: event.connection.family == "unix")
+    assert by_path.connection.unix_path == str(tmp_path / "bound")
 
 
 def test_who_accepts_is_told_when_nothing_else_is_asked_for(watch, listener):
