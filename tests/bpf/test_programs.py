@@ -1,5 +1,6 @@
 """Programs are attached as kinds are wanted, and nothing is missed while that changes."""
 
+import dataclasses
 import subprocess
 
 from tests.bpf.conftest import OBJECT
@@ -33,6 +34,17 @@ def test_a_kind_is_attached_when_it_is_wanted_and_detached_when_it_is_not():
         assert not sensor.is_attached(DISPATCH)
         failing("/nonexistent/one")
         assert sensor.sent().get("process.exec_failed") == 1
+    finally:
+        sensor.close()
+
+
+def test_what_a_handler_needs_is_attached_with_it_and_goes_with_it():
+    programs = [dataclasses.replace(one, kinds=("network.connect",)) if one.name == "network_open" else one for one in PROGRAMS]
+    sensor = KernelSensor(OBJECT, {"network.accept"}, programs)
+    try:
+        assert sensor.is_attached("network_open")
+        sensor.hook({"process.exec"})
+        assert not sensor.is_attached("network_open")
     finally:
         sensor.close()
 

@@ -154,9 +154,9 @@ class KernelSensor:
             self._objects.append(self._load(missing, self.object))
             give_back_memory()
         for program in self._needed(kinds):
-            for name in (program.name, *program.needs):
-                if program.hook != "call" and not self._holding(name).is_attached(name):
-                    self._attach(program, name)
+            for part in self._parts(program):
+                if part.hook != "call" and not self._holding(part.name).is_attached(part.name):
+                    self._attach(program, part)
         needed = self._needed(kinds)
         self._handle([program for program in needed if program.hook == "call"])
         self._want({*kinds, *ALWAYS}, filters)
@@ -169,17 +169,22 @@ class KernelSensor:
 
     def attach_again(self, name: str) -> bool:
         """Somebody detached a program; whether it is in force again."""
-        program = next((one for one in self._programs if name in (one.name, *one.needs)), None)
+        program = next((one for one in self._programs if one.name == name), None)
         if program is None:
             return False
         self._holding(name).detach(name)
-        self._attach(program, name)
+        self._attach(program, program)
         return self._holding(name).is_attached(name)
 
-    def _attach(self, program: BpfProgram, name: str) -> None:
-        cgroup = -1
+    def _parts(self, program: BpfProgram) -> list[BpfProgram]:
+        """The program, and those without which it tells nothing."""
+        return [one for one in self._programs if one.name == program.name or one.name in program.needs]
+
+    def _attach(self, program: BpfProgram, part: BpfProgram) -> None:
+        """Attach a part of a program, without which that one is blind."""
+        cgroup, name = -1, part.name
         try:
-            if program.hook == "cgroup":
+            if part.hook == "cgroup":
                 cgroup = os.open(unified_cgroup(), os.O_RDONLY | os.O_DIRECTORY)
                 self._holding(name).attach(name, cgroup_fd=cgroup)
             else:
