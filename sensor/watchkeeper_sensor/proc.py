@@ -65,13 +65,41 @@ def image_from_proc(image: Image, tree: ProcessTree) -> bool:
     image.login_uid = _login(folder)
     image.exe_identity = _identity(folder / "exe")
     parent = _stat(int(stat[1])) if int(stat[1]) else None
+    above = None
     if parent is not None:
         above = tree.of(int(stat[1]), int(parent[19]) * TICK_NS, 0)
         image.lineage = (above.summary(), *above.lineage)[:ANCESTORS]
         image.lineage_complete = above.lineage_complete and len(above.lineage) < ANCESTORS
     else:
         image.lineage_complete = True
+    if image.container_id is not None:
+        _tell_entry(image, above, has_started=tree.containers.running.has_started(image.container_id))
     return True
+
+
+def _tell_entry(image: Image, above: Image | None, *, has_started: bool) -> None:
+    """How a process came into its container, told by where it is now: its first process is the one that a container begins with, later ones whose parent
+    is outside came in.
+    """
+    inside = above is not None and above.container_id == image.container_id
+    first = image.container_process_id == 1 or not (inside or has_started)
+    image.container_entry = first or bool(inside and above and above.container_entry and above.container_process_id == 1)
+    image.entered_container = not first and not inside
+
+
+def credentials_from_proc(image: Image) -> Any:
+    """What the main thread of a process holds now, a CREDENTIALS tuple; None where the process is gone."""
+    stat = _stat(image.process_id)
+    if stat is None or abs(int(stat[19]) * TICK_NS - image.start) > TICK_NS:
+        return None
+    try:
+        return _credentials(_status(PROC / str(image.process_id)))
+    except (OSError, KeyError):  # gone meanwhile
+        return None
+
+
+def _status(folder: Path) -> dict[str, str]:
+    return dict(line.split(":", 1) for line in (folder / "status").read_text(errors="backslashreplace").split("\n") if ":" in line)
 
 
 def _bytes(path: Path) -> bytes:

@@ -67,6 +67,7 @@ class Image:
         "args",
         "args_count",
         "args_truncated",
+        "arriving",
         "cgroup",
         "container_entry",
         "container_id",
@@ -123,6 +124,7 @@ class Image:
         self.lineage: tuple[Ancestor, ...] = ()
         self.lineage_complete = False
         self.view_of: ProcessView | None = None
+        self.arriving = False  # it came into the container from outside, and runs no program of the container yet
         self.alike: dict[Any, tuple[object, int]] | None = None  # class of processes → what it keeps of this one
 
     def copied(self) -> Image:

@@ -86,7 +86,8 @@ class ProcessTree:
         child.container_entry = bool(child.container_id) and (
             made.child_in_namespace == 1 or bool(parent.container_entry and parent.container_id == child.container_id and parent.container_process_id == 1)
         )
-        child.entered_container = False
+        child.arriving = self._arrives(parent, child) or (parent.arriving and parent.container_id == child.container_id)
+        child.entered_container = child.arriving
         self.containers.running.joins(child.container_id, (child.process_id, child.start // TICK_NS))
         self._put(child)
         return made
@@ -106,12 +107,22 @@ class ProcessTree:
             outside = bool(image.lineage) and image.lineage[0].container_id != image.container_id
             first = made.container_process == 1
             image.container_entry = first or bool(before.container_entry)
-            image.entered_container = bool(before.entered_container) or (outside and not first)
+            image.entered_container = bool(before.entered_container) or (came and not first)
+            image.arriving = image.entered_container and self._is_outside(image)
         self._change_container(before, image)
         self._put(image)
         return image, made
 
     def changed(self, before: Image, fields: Mapping[str, Any]) -> Image:
+    def _arrives(self, before: Image, after: Image) -> bool:
+        """Whether a process comes into a container that has started already: by its own cgroup now, and the one that it or its parent had before."""
+        into = after.container_id
+        return into is not None and into != before.container_id and self.containers.running.has_started(into)
+
+    def _is_outside(self, image: Image) -> bool:
+        """Whether a process sees the host's files: a runtime's own stage is in the container's cgroup before it enters the namespaces."""
+        return bool(image.namespaces) and image.namespaces[0] == self.host.namespaces[0] != 0
+
         """Take up what a process changed about itself: the image that it has from now on."""
         image = before.copied()
         for name, value in fields.items():
@@ -163,6 +174,9 @@ class ProcessTree:
         from watchkeeper_sensor.proc import processes  # noqa: PLC0415
 
         count = 0
+        if image.container_id != before.container_id:
+            image.container_entry = False if image.container_id else None
+            image.entered_container = image.arriving = self._arrives(before, image)
         mounted = hierarchies()
         for process_id, start in processes():
             if process_id != os.getpid():
