@@ -15,6 +15,7 @@ from watchkeeper_detection.detection import Act
 from watchkeeper_detection.engine import Engine
 from watchkeeper_detection.joining import spanning
 from watchkeeper_sensor.decoding import PROGRAMS
+from watchkeeper_sensor.decoding.system import follow
 from watchkeeper_sensor.events import EventStream
 from watchkeeper_sensor.keeping import Keeper, KeepingError
 from watchkeeper_sensor.kernel.enforcement import Enforcement, enforcement_of, protect, tell_scope
@@ -160,6 +161,8 @@ class Agent:
             kept = self._keeper.load()
             if kept is not None:
                 since, cause = kept.moment, "stopped" if kept.stopped else "killed"
+                if kept.boot_id == self.around.host.boot_id and kept.steady:
+                    self.around.clock.steady_boot_time_ns = kept.steady
                 self.engine.restore(kept.engine)
         except KeepingError as error:
             since = error.since
@@ -177,7 +180,8 @@ class Agent:
         self._kept_at = time.monotonic()
         failed_before = self.keeping_failed
         try:
-            self._keeper.save(self.around.host.boot_id, self._watched_until, self.engine.snapshot(), stopped=stopped)
+            steady = self.around.clock.steady_boot_time_ns
+            self._keeper.save(self.around.host.boot_id, self._watched_until, self.engine.snapshot(), steady=steady, stopped=stopped)
             self.keeping_failed = self._keeper.failed
         except KeepingError as error:
             self.keeping_failed = str(error)
@@ -194,6 +198,8 @@ class Agent:
             self.health.events += 1
             if (self._asks_where or self.enforcement.rules) and event.header[5] not in self._scoped:
                 self._scope(event.header[5])
+            if event.kind == "clock.set":
+                follow(event)
             if event.kind == "bpf.load" and event.bpf.program_id is not None:
                 self.lookout.saw_program(event.bpf.program_id)
             yield event
@@ -224,12 +230,18 @@ class Agent:
             self._recorder.hold(event)
             while len(self._acts) > ACTS_KEPT:
                 self._acts.popitem(last=False)
-            for match in matches:
+            steady = [self._steady(match, event) for match in matches]
+            for match in steady:
                 found += self._with_acts(self.engine.wait(match))
             if self._keeper is not None:
-                self._keeper.note(matches)
+                self._keeper.note(steady)
             self._leaving.extend(match for match in matches if match.rule in self._spanning)
         return [self._counted(detection) for detection in found]
+
+    def _steady(self, match: Match, event: Event) -> Match:
+        """The match by the time that no step of the clock moves: windows are kept by it."""
+        moment = self.around.steady_time(event)
+        return match if moment == match.observed_at else msgspec.structs.replace(match, observed_at=moment)
 
     def advance(self) -> list[Detection]:
         """Detections of thresholds and sequences: the rings were emptied, so nothing older than a moment ago is still to come."""
@@ -237,7 +249,7 @@ class Agent:
         if self._keeper is not None:
             self._keeper.flush()
         replayed, self._replayed = self._replayed, []
-        complete = self.stream.complete_until + self.around.boot_time_ns - LATENESS_NS
+        complete = self.stream.complete_until + self.around.clock.steady_boot_time_ns - LATENESS_NS
         joined = self.engine.advance(min(complete, self.late.joined_until))
         return late + [self._counted(detection) for detection in self._with_acts([*replayed, *joined])]
 
@@ -255,7 +267,12 @@ class Agent:
     def _with_acts(self, detections: list[Detection]) -> list[Detection]:
         last = [detection.event_ids[-1] for detection in detections]
         return [
-            msgspec.structs.replace(detection, act=self._acts.get(event_id), event=self._recorder.held(event_id))
+            msgspec.structs.replace(
+                detection,
+                observed_at=detection.observed_at + self.around.clock.drift_ns,  # by the wall's clock again
+                act=self._acts.get(event_id),
+                event=self._recorder.held(event_id),
+            )
             for detection, event_id in zip(detections, last, strict=True)
         ]
 

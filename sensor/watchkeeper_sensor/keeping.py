@@ -35,6 +35,7 @@ class Kept(msgspec.Struct, frozen=True, array_like=True):
     stopped  whether it ended as it should, and not by a kill or a crash
     engine   snapshot of windows and sequences
     journal  number of the journal's last entry that is in the snapshot
+    steady   when the host booted, by the time of the windows (clock.py)
     """
 
     version: int
@@ -43,6 +44,7 @@ class Kept(msgspec.Struct, frozen=True, array_like=True):
     stopped: bool
     engine: bytes
     journal: int
+    steady: int = 0
 
 
 class KeepingError(Exception):
@@ -138,13 +140,13 @@ class Keeper:
             if self._journal.append("match", msgspec.msgpack.encode(pending[start : start + PORTION])) is None:
                 self.failed = f"windows can't be kept in {self._journal_folder}: the disk does not take them"
 
-    def save(self, boot_id: str, moment: int, engine: bytes, *, stopped: bool = False) -> None:
+    def save(self, boot_id: str, moment: int, engine: bytes, *, steady: int, stopped: bool = False) -> None:
         """Everything that was noted must be in `engine`. Raises KeepingError."""
         self.flush()
         if self._journal is None:
             self._open()
         last = self._journal.last if self._journal is not None else 0
-        content = msgspec.msgpack.encode(Kept(VERSION, boot_id, moment, stopped, engine, last))
+        content = msgspec.msgpack.encode(Kept(VERSION, boot_id, moment, stopped, engine, last, steady))
         part = self._path.with_suffix(".part")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

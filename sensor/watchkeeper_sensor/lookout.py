@@ -39,6 +39,7 @@ class Lookout:
         self._skipped_before: dict[str, int] = {}
         self._looked_at = time.monotonic()
         self._lost_since = time.time_ns()
+        self._boot_time_ns = around.boot_time_ns
         self._whole_at = time.monotonic()
         self._whole_since = time.time_ns()  # when all hooks were seen in force last
         self._number = 0
@@ -88,7 +89,9 @@ class Lookout:
             self._whole_since = time.time_ns()
 
     def _time(self, silent: float) -> Iterator[Event]:
-        moved, now = self._around.tick(), time.time_ns()
+        self._around.clock.tick()
+        moved, now = self._around.boot_time_ns - self._boot_time_ns, time.time_ns()
+        self._boot_time_ns = self._around.boot_time_ns
         if silent > FROZEN_SECONDS:
             since = now - int(silent * 1e9)
             self._blind.append(Blind(cause="frozen", since=since, until=now))

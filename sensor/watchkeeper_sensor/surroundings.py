@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from watchkeeper_detection.record_types import record_type
+from watchkeeper_sensor.clock import WallClock
 from watchkeeper_sensor.containers import Containers
 from watchkeeper_sensor.containers.cgroups import Cgroups
 from watchkeeper_sensor.containers.runtimes import Runtimes
@@ -17,6 +17,7 @@ from watchkeeper_sensor.process_view import NAMESPACES
 if TYPE_CHECKING:
     import msgspec
 
+    from watchkeeper_detection.event import Event
     from watchkeeper_detection.program import Rule
     from watchkeeper_sensor.hashing import Hashes
     from watchkeeper_sensor.process_tree import ProcessTree
@@ -25,11 +26,12 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 USERS = "etc/passwd"
 LINKS = {"mount": "mnt", "process": "pid", "network": "net", "user": "user", "uts": "uts", "ipc": "ipc", "cgroup": "cgroup", "time": "time"}
 FIRST_PID_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO of linux/proc_ns.h
+TIME = 4  # where the header of a record holds it
 _Node: Any = record_type("node")
 
 
 class Surroundings:
-    """Made once; `tick` follows the clock."""
+    """Made once."""
 
     def __init__(self, node_name: str | None = None, *, root: Path = Path("/"), hashes: Hashes | None = None) -> None:
         """`root`: where the host's files are mounted; `hashes`: of executed files, where they are wanted."""
@@ -40,15 +42,18 @@ class Surroundings:
         self.containers = Containers(Cgroups(), Runtimes(root, dict(zip(NAMESPACES, self.host.namespaces, strict=True))))
         self.enforced_rules: tuple[Rule, ...] = ()  # by the number that the kernel knows them by
         self.processes: ProcessTree | None = None  # of the stream that reads the records
-        self.boot_time_ns = 0
-        self.tick()
+        self.clock = WallClock()
         self.node: msgspec.Struct = _Node(name=node_name or os.uname().nodename, kernel=os.uname().release, boot_id=boot_id)
 
-    def tick(self) -> int:
-        """Follow a clock that was set; returns by how many nanoseconds it moved."""
-        before = self.boot_time_ns
-        self.boot_time_ns = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-        return self.boot_time_ns - before if before else 0
+    @property
+    def boot_time_ns(self) -> int:
+        """When the host booted, by the wall's clock as it stands; nanoseconds since the epoch."""
+        return self.clock.boot_time_ns
+
+    def steady_time(self, event: Event) -> int:
+        """When something happened by the time that windows are kept by, which no step of the clock moves; nanoseconds."""
+        header = event.__dict__.get("header")
+        return header[TIME] + self.clock.steady_boot_time_ns if header is not None else event.observed_at - self.clock.drift_ns
 
 
 def host_namespaces() -> tuple[int, ...]:

@@ -1,11 +1,13 @@
 """Tests that perform an act on this kernel and read what the sensor's programs tell of it. They need root and BTF."""
 
 import os
+import shutil
 import struct
 import time
 from pathlib import Path
 
 import pytest
+from tests.bpf.agents import Judging
 
 from watchkeeper_sensor.decoding import PROGRAMS
 from watchkeeper_sensor.events import EventStream
@@ -138,3 +140,25 @@ def in_child():
         return child, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
     return run
+
+
+@pytest.fixture
+def judging():
+    """`judging(rule, …)` starts an agent that judges by these rules."""
+    made = []
+
+    def make(*rules, **settings):
+        made.append(Judging(OBJECT, rules, **settings))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def program(tmp_path):
+    """A program that nobody else runs; it sleeps."""
+    copy = tmp_path / "program"
+    shutil.copy("/bin/sleep", copy)
+    return copy

@@ -3,78 +3,22 @@
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
-from tests.bpf.conftest import OBJECT
+from tests.bpf.agents import a_rule
 from tests.bpf.test_containers import BUNDLE, ID, POD, cgroup, start_in
-from tests.support.events import a_policy, a_program
 
-from watchkeeper_sensor.agent import Agent
 from watchkeeper_sensor.containers.runtimes import Runtimes
 from watchkeeper_sensor.late.feed import NAME
 
-PATIENCE_SECONDS = 10.0
 POD_CGROUP = f"kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{POD.replace('-', '_')}.slice/cri-containerd-{ID}.scope"
-
-
-class Judging:
-    """An agent with policies of the test; `found` waits for detections of a rule."""
-
-    def __init__(self, rules, **settings):
-        self.agent = Agent(OBJECT, a_program(*(a_policy(rule, name=f"policy-{number}") for number, rule in enumerate(rules))), **settings)
-        self.seen = []
-        self.at = {}
-
-    def round(self):
-        for event in self.agent.events(0.05):
-            self.take(self.agent.judge(event))
-        self.take(self.agent.advance())
-
-    def take(self, detections):
-        for detection in detections:
-            self.at.setdefault(detection.id, time.monotonic())
-            self.seen.append(detection)
-
-    def found(self, rule, *, count=1, patience=PATIENCE_SECONDS):
-        end = time.monotonic() + patience
-        while True:
-            found = [detection for detection in self.seen if detection.rule == rule]
-            if len(found) >= count:
-                return found
-            assert time.monotonic() < end, f"{len(found)} of {count} {rule}; seen: {[detection.rule for detection in self.seen]}"
-            self.round()
-
-
-@pytest.fixture
-def judging():
-    made = []
-
-    def make(*rules, **settings):
-        made.append(Judging(rules, **settings))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.agent.close()
-
-
-@pytest.fixture
-def program(tmp_path):
-    copy = tmp_path / "program"
-    shutil.copy("/bin/sleep", copy)
-    return copy
 
 
 def digest(path):
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-
-
-def a_rule(name, when, *, on="process.exec", more=""):
-    return f'- name: {name}\n  "on": [{on}]\n  when: |-\n    {when}\n  severity: P2\n{more}'
 
 
 def test_a_rule_on_the_hash_of_a_program_holds_once_it_is_known_and_others_do_not_wait(judging, program):

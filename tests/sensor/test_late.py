@@ -1,4 +1,3 @@
-
 import pytest
 from tests.support.events import a_policy, a_program, an_event
 

@@ -18,6 +18,7 @@ from watchkeeper_sensor.kernel.tracepoints import has_tracepoint
 NOTHING = 2**32 - 1  # BPF_NOTHING
 UFFD_USER_MODE_ONLY = 1
 TIME_KNOWN, STEP_KNOWN = 1, 2  # enum clock_flag
+REALTIME = 0
 PERF_SOURCES = {"kprobe": "kprobe", "uprobe": "uprobe", "cpu_clock": "software", "task_clock": "software"}
 """Units whose number is given out at boot, so that their name tells the type."""
 
@@ -123,16 +124,25 @@ def _userfaultfd(event: Any) -> Any:
 
 
 def _clock(event: Any) -> Any:
-    """How far the clock moved: against where it stood when the agent last looked (`boot_time_ns`), at most half a second ago."""
+    """How far the clock moved: against where it stood when it was set before, or when the agent looked last, at most half a second ago."""
     made = CLOCK.read(event.record)
     moment = made.seconds * 1_000_000_000 + made.nanoseconds
-    before = event.header[4] + event.around.boot_time_ns
+    before = event.header[4] + event.around.clock.before(event.header[4])
     step = moment if made.flags & STEP_KNOWN else moment - before if made.flags & TIME_KNOWN else None
     return _Clock(
         id=word(words.CLOCKS, made.clock),
         step=f"{step / 1e9:.9f}s" if step is not None else None,
         new_time=time_text(moment if made.flags & TIME_KNOWN else before + moment) if made.flags else None,
     )
+
+
+def follow(event: Any) -> None:
+    """Take up that the clock was set, as the event tells: what comes after is told by the new time."""
+    made = CLOCK.read(event.record)
+    _ = event.observed_at, event.clock  # made by the old time
+    if event.header[10] >= 0 and made.clock == REALTIME and made.flags & TIME_KNOWN:
+        event.around.clock.was_set(event.header[4], made.seconds * 1_000_000_000 + made.nanoseconds)
+    event.around.clock.tick()
 
 
 def _tty(event: Any) -> Any:

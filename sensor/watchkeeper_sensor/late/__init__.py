@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from watchkeeper_detection.engine import EVER
@@ -70,11 +71,14 @@ class LateQueue:
         most_bytes: int = WAITING_BYTES,
         seconds: float = LATE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
+        time_of: Callable[[Event], int] = attrgetter("observed_at"),
     ) -> None:
+        """`time_of`: by which windows are kept, nanoseconds."""
         self.judged: Counter[str] = Counter()  # how waiting ended: `known`, `too_late`, `queue_full`, `ended` → rules judged
         self._sources = sources
         self._by_path: dict[str, Source] = {path: source for source in sources for path in source.paths}
         self._most, self._most_bytes, self._seconds, self._clock = most, most_bytes, seconds, clock
+        self._time_of = time_of
         self._waiting: dict[int, Waiting] = {}  # in the order of arrival, so of deadlines
         self._stateful: dict[int, int] = {}  # of those whose match is joined with others: event time
         self._of_key: dict[Hashable, set[int]] = {}
@@ -150,9 +154,9 @@ class LateQueue:
         self._number += 1
         self._waiting[self._number] = waiting
         self._bytes += waiting.size
-        observed_at = waiting.event.observed_at  # by the clock as it is now
+        _ = waiting.event.observed_at  # by the wall's clock as it stands
         if waiting.keeps_state:
-            self._stateful[self._number] = observed_at
+            self._stateful[self._number] = self._time_of(waiting.event)
         self._register(self._number, waiting)
 
     def _register(self, number: int, waiting: Waiting) -> None:

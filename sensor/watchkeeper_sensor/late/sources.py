@@ -20,7 +20,7 @@ class LateFields(LateQueue):
     def __init__(self, around: Surroundings) -> None:
         self._around = around
         self._hashes = Hashes()
-        super().__init__((ContainerSource(around.containers), FeedSource(around), HashSource(around, self._hashes)))
+        super().__init__((ContainerSource(around.containers), FeedSource(around), HashSource(around, self._hashes)), time_of=around.steady_time)
 
     def judge_by(self, program: Program) -> None:
         """Programs are hashed at their exec where a rule of these reads the hash: they may be gone soon."""
