@@ -4,7 +4,7 @@
  * Hook: the end of open, openat, openat2, creat and open_by_handle_at. The descriptor leads to the file that was really opened, whatever
  * the path said that the caller gave; only an open that the kernel denied is told by that path. An open that fails otherwise is not told.
  * Paths and names that no policy asks for end here, before there is a record. Cost of an open and its close, the end of both calls
- * included: 0.8 µs when no policy asks for the file, 1.4 µs when it is told; 0.04 µs more for each part of its path.
+ * included: 0.4 µs when no policy asks for the file and it was opened a moment ago, 0.45 µs of a repeat, 1.75 µs when it is told.
  */
 #pragma once
 
