@@ -20,9 +20,10 @@ JOBS ?= 2
 KERNEL_TESTS ?= $(filter-out $(foreach name,docker doctor hashing history late layouts promises quiet_host screen trace unit up,tests/bpf/test_$(name).py),$(sort $(wildcard tests/bpf/test_*.py))) \
 	tests/bpf/test_up.py::test_an_act_is_a_detection_with_who_did_it
 comma := ,
+SERIES = $(foreach series,$(subst $(comma), ,$(KERNELS)),--kernel $(series))
 BENCH_MIB ?= 2048
 
-.PHONY: help install bpf run test check format bench fuzz score score-host soak test-kernels crds docs conformance lock clean
+.PHONY: help install bpf run test check format bench fuzz score score-host soak kernels test-kernels crds docs conformance lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F '\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -85,8 +86,11 @@ score: $(INSTALLED) ## judge a labelled corpus: recall and noise (CORPUS=folder,
 score-host: $(INSTALLED) bpf ## perform the acts of a table on this host and print which the library sees (ACTIONS=table); needs root
 	$(BIN)/python -m tests.host $(ACTIONS)
 
+kernels: $(INSTALLED) ## fetch the kernels of test-kernels and what it needs from Debian's mirror, and make the guests' disk
+	$(BIN)/python -m tests.support.kernels $(SERIES)
+
 test-kernels: $(INSTALLED) bpf ## the sensor's tests on real kernels in qemu (KERNELS=series, comma between; JOBS at a time)
-	$(BIN)/python -m tests.support.kernels $(foreach series,$(subst $(comma), ,$(KERNELS)),--kernel $(series)) --jobs $(JOBS) --timeout 1500 \
+	$(BIN)/python -m tests.support.kernels $(SERIES) --jobs $(JOBS) --timeout 1500 \
 		--out build/kernels --skips tests/bpf/expected_skips.toml -- python -m pytest -q -p no:cacheprovider $(KERNEL_TESTS) --junitxml='$$OUT/junit.xml'
 
 soak: $(INSTALLED) bpf ## an hour of short containers beside the sensor (MINUTES=number); memory has to stay flat

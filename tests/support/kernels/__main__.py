@@ -35,6 +35,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=2, help="kernels at a time (2)")
     parser.add_argument("--timeout", type=float, default=300, metavar="SECONDS", help="for one kernel (300)")
     parser.add_argument("--memory", type=int, default=512, metavar="MIB", help="of one guest (512)")
+    parser.add_argument("--tree", type=Path, default=REPOSITORY, metavar="DIR", help="another checkout, to be run at this repository's place")
     parser.add_argument("--out", type=Path, metavar="DIR", help="for what the command leaves under $OUT, by series")
     parser.add_argument("--skips", type=Path, metavar="TOML", help="judge $OUT/junit.xml, and fail on skips that this table does not expect; needs --out")
     parser.add_argument("--fetch-again", action="store_true", help="look for newer kernels than the cached ones")
@@ -54,7 +55,7 @@ def run(given: argparse.Namespace) -> int:
         return 0
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(given.jobs) as pool:
         data = Path(scratch, "data.ext4")
-        data_image(data, series, REPOSITORY, given.command)
+        data_image(data, series, given.tree.resolve(), REPOSITORY, given.command)
         started = [pool.submit(run_one, one, root, data, given) for one in series]
         ended = [future.result() for future in started]
     say("kernels: " + "; ".join(f"{one.series} {one.said}" for one in ended))

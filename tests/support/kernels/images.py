@@ -216,8 +216,8 @@ def compile_tree(tree: Path, to: Path) -> None:
             shutil.copy(made, folder / made.name)
 
 
-def data_image(image: Path, series: list[str], tree: Path, command: list[str]) -> None:
-    """The repository, the kernels' modules, and the command, which starts in the repository; `$OUT` in it is the folder that comes back."""
+def data_image(image: Path, series: list[str], tree: Path, place: Path, command: list[str]) -> None:
+    """A checkout that is to appear at a place, the kernels' modules, and the command, which starts there; `$OUT` in it is the folder that comes back."""
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
         for name in ("tree", "out", "modules"):
@@ -226,7 +226,7 @@ def data_image(image: Path, series: list[str], tree: Path, command: list[str]) -
         compile_tree(tree, root / "tree")
         for one in series:
             shutil.copytree(kernel_folder(one) / "modules", root / "modules", dirs_exist_ok=True)
-        (root / "tree-path").write_text(f"{tree}\n")
+        (root / "tree-path").write_text(f"{place}\n")
         words = shlex.join(word.replace("$OUT", "/data/out") for word in command)
-        (root / "command").write_text(f"cd {shlex.quote(str(tree))} && exec {words}\n")
+        (root / "command").write_text(f"cd {shlex.quote(str(place))} && exec {words}\n")
         make_ext4(root, image)

@@ -72,7 +72,7 @@ def install_tools(say) -> None:
     say(f"kernels: installing {' '.join(missing)}")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     output("apt-get", "-qq", "update", env=environment)
-    output("apt-get", "-qq", "install", "-y", "--no-install-recommends", *missing, env=environment)
+    output("apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300", "install", "-y", "--no-install-recommends", *missing, env=environment)
 
 
 class Apt:
