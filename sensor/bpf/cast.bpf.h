@@ -11,10 +11,10 @@ enum special_kfunc_type {
 
 extern void *bpf_rdonly_cast(const void *address, u32 type) __ksym __weak;
 
-#define CAN_CAST (bpf_core_enum_value_exists(enum special_kfunc_type, KF_bpf_rdonly_cast))
+#define CAN_CAST            (bpf_core_enum_value_exists(enum special_kfunc_type, KF_bpf_rdonly_cast))
 #define CAST(type, address) ((type *)bpf_rdonly_cast((const void *)(address), bpf_core_type_id_kernel(type)))
 #else
-#define CAN_CAST false
+#define CAN_CAST            false
 #define CAST(type, address) ((type *)(address))
 #endif
 

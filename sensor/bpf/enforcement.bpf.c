@@ -143,6 +143,24 @@ static __always_inline bool test_holds(struct enforcing *made, const struct kill
 	return holds != !!test->denied;
 }
 
+/* Take one test; true while there are more. `decides`: the last test of the first rule of which all hold. */
+static __always_inline bool test_goes_on(struct enforcing *made, u32 number, const struct kill_test **decides)
+{
+	struct kill_test *test = bpf_map_lookup_elem(&kill_tests, &number);
+	if (!test || test->op == KILL_NONE)
+		return false;
+	if (!made->has_failed && !test_holds(made, test))
+		made->has_failed = 1;
+	if (!test->last)
+		return true;
+	if (!made->has_failed) {
+		*decides = test;
+		return false;
+	}
+	made->has_failed = 0;
+	return true;
+}
+
 static __always_inline int enforce(struct enforcing *made, u32 rule, u32 scope, bool truncated)
 {
 	u32 gap = GAP_NONE;
@@ -193,18 +211,17 @@ int BPF_PROG(exec_enforce, struct task_struct *task, pid_t old_thread, struct li
 	bpf_probe_read_kernel(made->text.path, length, &buffer->bytes[found.offset & (PATH_END - 1)]);
 	made->text.length = (4 + length + 1) * 8;
 
-	for (u32 number = 0; number < KILL_TESTS; number++) {
-		u32 place = number;
-		struct kill_test *test = bpf_map_lookup_elem(&kill_tests, &place);
-		if (!test || test->op == KILL_NONE)
-			return 0;
-		if (!made->has_failed && !test_holds(made, test))
-			made->has_failed = 1;
-		if (!test->last)
-			continue;
-		if (!made->has_failed)
-			return enforce(made, test->rule, scope, truncated);
-		made->has_failed = 0;
+	const struct kill_test *decides = 0;
+	if (CAN_TAKE_TURNS) {
+		struct bpf_iter_num numbers;
+		int *number;
+		bpf_iter_num_new(&numbers, 0, KILL_TESTS);
+		while ((number = bpf_iter_num_next(&numbers)) && test_goes_on(made, *number, &decides))
+			;
+		bpf_iter_num_destroy(&numbers);
+	} else {
+		for (u32 number = 0; number < KILL_TESTS && test_goes_on(made, number, &decides); number++)
+			;
 	}
-	return 0;
+	return decides ? enforce(made, decides->rule, scope, truncated) : 0;
 }

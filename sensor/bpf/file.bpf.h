@@ -75,7 +75,8 @@ struct file_seen {
 
 static __always_inline void file_see(struct file_seen *to, struct file *file)
 {
-	if (!CAN_CAST && FILE_IS_NEAR(f_path.dentry) && FILE_IS_NEAR(f_path.mnt) && FILE_IS_NEAR(f_inode) && FILE_IS_NEAR(f_mode) && FILE_IS_NEAR(f_flags)) {
+	if (!CAN_CAST && FILE_IS_NEAR(f_path.dentry) && FILE_IS_NEAR(f_path.mnt) && FILE_IS_NEAR(f_inode) && FILE_IS_NEAR(f_mode) &&
+	    FILE_IS_NEAR(f_flags)) {
 		u64 near[FILE_NEAR_BYTES / 8] = {};
 		bpf_probe_read_kernel(near, sizeof(near), file);
 		to->dentry = FILE_OF(struct dentry *, f_path.dentry);

@@ -156,8 +156,9 @@ static __always_inline int io_uring_open_reached(struct open_handed_over *open, 
 	if (!buffer || !choice)
 		return 0;
 	u64 mode = BPF_CORE_READ(file, f_mode);
-	u64 asked = 0, by_path = 0, access = (mode & FMODE_READ) * FILE_FOR_READ | (mode / FMODE_WRITE & 1) * FILE_FOR_WRITE | (mode / FMODE_PATH & 1) * FILE_PATH_ONLY |
-			 (mode / FMODE_CREATED & 1) * FILE_CREATED;
+	u64 asked = 0, by_path = 0,
+	    access = (mode & FMODE_READ) * FILE_FOR_READ | (mode / FMODE_WRITE & 1) * FILE_FOR_WRITE | (mode / FMODE_PATH & 1) * FILE_PATH_ONLY |
+		     (mode / FMODE_CREATED & 1) * FILE_CREATED;
 	file_ask(&asked, &by_path, FILE_OPEN, 1);
 	file_ask(&asked, &by_path, FILE_CREATE, access / FILE_CREATED & 1);
 	choice->access = access;

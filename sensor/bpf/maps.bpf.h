@@ -6,7 +6,7 @@
 #define PATH_KEY_BYTES 252 /* of a path that the kernel filters by; the trie's limit is 256 with the length */
 #define NAME_KEY_BYTES 64
 #define SYSCALLS       512
-#define CALL_HANDLERS  4              /* that one system call can have */
+#define CALL_HANDLERS  4 /* that one system call can have */
 #define PRINTS         16384
 #define COMPAT_PLACE   (SYSCALLS - 1) /* handler of every 32-bit call, before those of its number */
 

@@ -81,6 +81,14 @@ static __always_inline bool path_step_out(struct path_walk *walk)
 	return true;
 }
 
+/* A mount that was taken out of the tree, as runtimes do with what they run: its file system goes on above it. */
+static __always_inline bool path_step_beyond(struct path_walk *walk)
+{
+	struct mount *mount = (void *)walk->mnt - bpf_core_field_offset(struct mount, mnt);
+	walk->top = 0;
+	return !READ_WORD(struct mount, mount, mnt_ns);
+}
+
 static __always_inline bool path_step(struct path_walk *walk, struct path_buffer *buffer)
 {
 	struct path_entry entry = {};
@@ -88,8 +96,10 @@ static __always_inline bool path_step(struct path_walk *walk, struct path_buffer
 	if (walk->dentry == walk->root_dentry && walk->mnt == walk->root_mnt)
 		return false;
 	if (walk->dentry == walk->top)
-		return path_step_out(walk);
+		return path_step_out(walk) || path_step_beyond(walk);
 	path_entry(&entry, walk->dentry);
+	if (!walk->top && walk->dentry == entry.parent)
+		return false;
 	u32 length = entry.length & 255;
 	u32 offset = buffer->offset;
 	if (offset < length + 1) {
@@ -105,6 +115,23 @@ static __always_inline bool path_step(struct path_walk *walk, struct path_buffer
 	return !hangs_nowhere;
 }
 
+/* Step by step up to the root, or as far as there is room. */
+static __always_inline void path_climb(struct path_walk *walk, struct path_buffer *buffer)
+{
+	bool goes_on = true;
+	if (CAN_TAKE_TURNS) {
+		struct bpf_iter_num parts;
+		bpf_iter_num_new(&parts, 0, PATH_PARTS);
+		while (goes_on && bpf_iter_num_next(&parts))
+			goes_on = path_step(walk, buffer);
+		bpf_iter_num_destroy(&parts);
+	} else {
+		for (int part = 0; part < PATH_PARTS && goes_on; part++)
+			goes_on = path_step(walk, buffer);
+	}
+	buffer->truncated |= goes_on;
+}
+
 /* Writes the path of `path` as seen from `root` (0: from the host) to the end of the buffer. */
 static __always_inline struct path_found path_find(struct path_buffer *buffer, struct dentry *dentry, struct vfsmount *mnt, struct path *root)
 {
@@ -115,12 +142,7 @@ static __always_inline struct path_found path_find(struct path_buffer *buffer, s
 		walk.root_dentry = (void *)READ_WORD(struct path, root, dentry);
 		walk.root_mnt = (void *)READ_WORD(struct path, root, mnt);
 	}
-	for (int part = 0;; part++) {
-		if (part == PATH_PARTS)
-			buffer->truncated = 1;
-		if (part == PATH_PARTS || !path_step(&walk, buffer))
-			break;
-	}
+	path_climb(&walk, buffer);
 	if (buffer->offset == PATH_END) {
 		buffer->offset = PATH_END - 1;
 		buffer->bytes[PATH_END - 1] = '/';

@@ -61,29 +61,45 @@ static __always_inline void print_forget(u64 print)
 		*known = 0;
 }
 
+/* Mix one entry in, and step up. False at the end of the walk; the print is 0 where an entry is being renamed this moment. */
+static __always_inline bool print_step(struct path_walk *walk, u64 *print)
+{
+	struct path_entry entry = {};
+	if (walk->dentry == walk->root_dentry && walk->mnt == walk->root_mnt) {
+		*print = print_with(*print, (u64)walk->root_dentry);
+		return false;
+	}
+	if (walk->dentry == walk->top) {
+		*print = print_with(*print, (u64)walk->mnt);
+		return path_step_out(walk);
+	}
+	path_entry(&entry, walk->dentry);
+	if (entry.sequence & 1) {
+		*print = 0;
+		return false;
+	}
+	*print = print_with(*print, (u64)walk->dentry + ((entry.hash | (u64)entry.length << 32) ^ (u64)entry.sequence << 40));
+	bool hangs_nowhere = walk->dentry == entry.parent;
+	walk->dentry = entry.parent;
+	return !hangs_nowhere;
+}
+
 /* Mix the path of an entry in, as seen from the current process. 0 where it is too deep, or being renamed this moment. */
 static __always_inline u64 print_path(u64 print, struct dentry *dentry, struct vfsmount *mnt, struct fs_struct *fs)
 {
 	struct path_walk walk = {.dentry = dentry, .mnt = mnt, .top = (void *)READ_WORD(struct vfsmount, mnt, mnt_root)};
+	bool goes_on = true;
 	walk.root_dentry = (void *)READ_WORD(struct fs_struct, fs, root.dentry);
 	walk.root_mnt = (void *)READ_WORD(struct fs_struct, fs, root.mnt);
-	for (int part = 0; part < PRINT_PARTS; part++) {
-		struct path_entry entry = {};
-		if (walk.dentry == walk.root_dentry && walk.mnt == walk.root_mnt)
-			return print_with(print, (u64)walk.root_dentry);
-		if (walk.dentry == walk.top) {
-			print = print_with(print, (u64)walk.mnt);
-			if (!path_step_out(&walk))
-				return print;
-			continue;
-		}
-		path_entry(&entry, walk.dentry);
-		if (entry.sequence & 1)
-			return 0;
-		print = print_with(print, (u64)walk.dentry + ((entry.hash | (u64)entry.length << 32) ^ (u64)entry.sequence << 40));
-		if (walk.dentry == entry.parent)
-			return print;
-		walk.dentry = entry.parent;
+	if (CAN_TAKE_TURNS) {
+		struct bpf_iter_num parts;
+		bpf_iter_num_new(&parts, 0, PRINT_PARTS);
+		while (goes_on && bpf_iter_num_next(&parts))
+			goes_on = print_step(&walk, &print);
+		bpf_iter_num_destroy(&parts);
+	} else {
+		for (int part = 0; part < PRINT_PARTS && goes_on; part++)
+			goes_on = print_step(&walk, &print);
 	}
-	return 0;
+	return goes_on ? 0 : print;
 }

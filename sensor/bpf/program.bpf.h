@@ -10,6 +10,7 @@
 #include <bpf/bpf_core_read.h>
 #include "processor.bpf.h"
 #include "cast.bpf.h"
+#include "turns.bpf.h"
 #include "kernel_drift.bpf.h"
 #include "record.bpf.h"
 #include "path.bpf.h"

@@ -1,10 +1,16 @@
 """exec, fork, exit: the lifecycle of processes."""
 
+import ctypes
 import os
 import shutil
 import subprocess
 
 import pytest
+
+CLONE_NEWNS = 0x20000
+MS_BIND, MS_REC, MS_PRIVATE, MNT_DETACH = 4096, 16384, 1 << 18, 2
+
+libc = ctypes.CDLL(None, use_errno=True)
 
 
 def run(*args, **options):
@@ -99,3 +105,25 @@ def test_a_user_that_is_not_root_and_its_capabilities_are_told(watch):
     (event,) = watching.events("process.exec", process=pid)
     assert (event.process.uid, event.process.euid, event.process.gid) == (65534, 65534, 65534)
     assert event.process.capabilities.effective == []
+
+
+def test_a_program_in_a_mount_that_was_taken_out_of_the_tree_has_the_path_of_its_file_system(watch, in_child, tmp_path):
+    """As container runtimes run themselves: bind, open, unmount, execute by descriptor."""
+    program, place = tmp_path / "program", tmp_path / "place"
+    shutil.copy("/bin/true", program)
+    place.touch()
+
+    def act():
+        libc.unshare(CLONE_NEWNS)
+        libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None)
+        libc.mount(os.fsencode(program), os.fsencode(place), None, MS_BIND, None)
+        file = os.open(place, os.O_PATH)
+        libc.umount2(os.fsencode(place), MNT_DETACH)
+        os.execve(file, ["program"], {})
+
+    watching = watch("process.exec")
+    pid, status = in_child(act)
+    assert status == 0
+    (event,) = watching.events("process.exec", process=pid)
+    assert event.process.exe_inode == program.stat().st_ino
+    assert event.process.exe.endswith("/" + program.relative_to(tmp_path.parents[1]).as_posix())
