@@ -49,6 +49,7 @@ def test_a_container_is_told_with_its_name_and_image_from_its_first_program_to_i
 def test_who_enters_a_running_container_is_told_apart_from_its_own_processes(engine, watch):
     engine.docker("run", "--detach", "--name", "entered", IMAGE, "sleep", "60")
     watching = watch("process.exec")
+    watching.stream.tree.seed()  # as at a start
     engine.docker("exec", "entered", "sh", "-c", "/bin/id; true")
     shell, its = watching.events("process.exec", where=lambda event: event.container.name == "entered", count=2)
     assert (shell.process.args, its.process.args) == (["sh", "-c", "/bin/id; true"], ["/bin/id"])
@@ -60,7 +61,9 @@ def test_who_enters_a_running_container_is_told_apart_from_its_own_processes(eng
 
 def test_a_container_older_than_the_sensor_is_known(engine, watch):
     engine.docker("run", "--detach", "--name", "older", IMAGE, "sh", "-c", "while :; do id >/dev/null; sleep 0.1; done")
-    event = watch("process.exec").events("process.exec", where=lambda event: event.container.name == "older")[0]
+    watching = watch("process.exec")
+    watching.stream.tree.seed()
+    event = watching.events("process.exec", where=lambda event: event.container.name == "older")[0]
     assert (event.container.image, event.process.container_process_id > 1) == (IMAGE, True)
     engine.docker("rm", "--force", "older")
 
