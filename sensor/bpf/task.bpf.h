@@ -34,18 +34,19 @@ static __always_inline s32 task_controller(u32 hierarchy)
 
 static __always_inline u64 task_cgroup_key(struct cgroup *cgroup, u32 hierarchy)
 {
-	return BPF_CORE_READ(cgroup, level) > 0 ? BPF_CORE_READ(cgroup, kn, id) | (u64)hierarchy << 56 : 0;
+	struct kernfs_node *node = (void *)READ_WORD(struct cgroup, cgroup, kn);
+	return (s32)READ_HALF(struct cgroup, cgroup, level) > 0 ? READ_WORD(struct kernfs_node, node, id) | (u64)hierarchy << 56 : 0;
 }
 
 static __always_inline u64 task_key_in(struct task_struct *task, u32 hierarchy)
 {
 	s32 controller = task_controller(hierarchy);
-	struct cgroup_subsys_state *state = 0;
-	struct css_set *set = BPF_CORE_READ(task, cgroups);
+	struct css_set *set = (void *)READ_WORD(struct task_struct, task, cgroups);
 	if (controller < 0)
 		return 0;
-	bpf_core_read(&state, sizeof(state), &set->subsys[controller & 15]);
-	return task_cgroup_key(BPF_CORE_READ(state, cgroup), hierarchy);
+	const void *states = (const void *)set + bpf_core_field_offset(struct css_set, subsys);
+	struct cgroup_subsys_state *state = (void *)read_word(states + (controller & 15) * sizeof(void *));
+	return task_cgroup_key((void *)READ_WORD(struct cgroup_subsys_state, state, cgroup), hierarchy);
 }
 
 /* Container key: id of the v2 cgroup where it is not the root's, else of the first v1 hierarchy (memory, devices, pids, cpu) in
