@@ -59,6 +59,18 @@ static __always_inline void dns_fill(struct dns_record *made, struct __sk_buff *
 	__builtin_memcpy(ends->remote, asks ? packet->target : packet->source, 16);
 }
 
+/* Behind the record, at most so many bytes. */
+static __always_inline void dns_copy(struct dns_record *made, struct __sk_buff *skb, const struct dns_message *message, u32 length, const u32 most)
+{
+	asm volatile("" : "+r"(length)); /* the limit is to stand right before the call, where verifiers up to 6.1 see it */
+	if (length > most)
+		length = most;
+	if (length < HEADER_BYTES || bpf_skb_load_bytes(skb, message->at, made + 1, length))
+		return;
+	made->message.offset = sizeof(*made);
+	made->message.length = length;
+}
+
 /* Tell one message: in a short record where it fits one. */
 static __noinline int dns_tell(struct __sk_buff *skb, const struct dns_packet *packet, const struct dns_message *message,
 			       const struct socket_owner *owner)
@@ -73,23 +85,15 @@ static __noinline int dns_tell(struct __sk_buff *skb, const struct dns_packet *p
 		if (!made)
 			return 0;
 		dns_fill(made, skb, packet, message);
-		if (!bpf_skb_load_bytes(skb, message->at, made + 1, length)) {
-			made->message.offset = sizeof(*made);
-			made->message.length = length;
-		}
+		dns_copy(made, skb, message, length, DNS_SHORT_BYTES);
 		network_send(&made->record);
 		return 0;
 	}
-	if (length > DNS_MESSAGE_BYTES)
-		length = DNS_MESSAGE_BYTES;
 	struct dns_record *made = network_begin(message->kind, sizeof(*made) + DNS_MESSAGE_BYTES, owner);
 	if (!made)
 		return 0;
 	dns_fill(made, skb, packet, message);
-	if (!bpf_skb_load_bytes(skb, message->at, made + 1, length)) {
-		made->message.offset = sizeof(*made);
-		made->message.length = length;
-	}
+	dns_copy(made, skb, message, length, DNS_MESSAGE_BYTES);
 	network_send(&made->record);
 	return 0;
 }
