@@ -8,7 +8,8 @@ from tests.support.events import a_policy, a_program
 
 from watchkeeper_sensor.agent import Agent
 from watchkeeper_sensor.decoding import PROGRAMS
-from watchkeeper_sensor.kernel.programs import DISPATCH, KernelSensor
+from watchkeeper_sensor.kernel.programs import DISPATCH, BpfProgram, KernelSensor
+from watchkeeper_sensor.kernel.tracepoints import has_tracepoint
 
 
 def failing(*programs):
@@ -45,6 +46,33 @@ def test_what_a_handler_needs_is_attached_with_it_and_goes_with_it():
         assert sensor.is_attached("network_open")
         sensor.hook({"process.exec"})
         assert not sensor.is_attached("network_open")
+    finally:
+        sensor.close()
+
+
+def test_a_program_that_the_kernel_refuses_is_named_and_takes_no_other_with_it():
+    absent = f"io_uring_named{'_before' if has_tracepoint('io_uring_submit_req') else ''}"
+    programs = [
+        *(one for one in PROGRAMS if "process.exec" in one.kinds or "process.exec_failed" in one.kinds),
+        BpfProgram(absent, "tracepoint", ("file.rename",)),
+    ]
+    for place in range(len(programs)):
+        ordered = [*programs[:place], programs[-1], *programs[place:-1]]
+        sensor = KernelSensor(OBJECT, {"process.exec_failed", "file.rename"}, ordered)
+        try:
+            failing("/nonexistent/one")
+            assert sensor.sent().get("process.exec_failed") == 1
+            assert [(one.program, one.kinds) for one in sensor.blind_spots] == [(absent, ("file.rename",))]
+        finally:
+            sensor.close()
+
+
+def test_a_handler_is_blind_without_what_it_needs():
+    failed = [dataclasses.replace(one, needs=("io_uring_named_before", "io_uring_named")) for one in PROGRAMS if "process.exec_failed" in one.kinds]
+    assert failed
+    sensor = KernelSensor(OBJECT, {"process.exec_failed"}, [*(one for one in PROGRAMS if one.name == "process_exec"), *failed])
+    try:
+        assert {kind for one in sensor.blind_spots for kind in one.kinds} == {"process.exec_failed"}
     finally:
         sensor.close()
 

@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from watchkeeper_sensor.kernel.counts import counts_in, losses_in, skipped_of
 from watchkeeper_sensor.kernel.ends import ANY_END, asked_ends
 from watchkeeper_sensor.kernel.filters import flags_of
-from watchkeeper_sensor.kernel.libbpf import BpfError, BpfObject, BpfUnavailableError, give_back_memory, library, possible_processors, skipped_runs
-from watchkeeper_sensor.kernel.records import KINDS, NUMBERS
+from watchkeeper_sensor.kernel.libbpf import BpfError, BpfObject, BpfUnavailableError, give_back_memory, library, possible_processors
+from watchkeeper_sensor.kernel.records import KINDS
 from watchkeeper_sensor.kernel.ring import Ring, Rings
 from watchkeeper_sensor.kernel.syscalls import COMPAT_NUMBERS, SYSCALL_NUMBERS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from watchkeeper_sensor.kernel.filters import Filters
 
@@ -68,9 +69,6 @@ class BlindSpot:
     log: str = ""
 
 
-CAUSES = {0: "ring_full", 1: "rate_limit", 2: "scratch", 3: "decode"}
-
-
 class KernelSensor:
     """The programs, loaded and attached for the kinds that are wanted. Closing it detaches everything."""
 
@@ -84,9 +82,9 @@ class KernelSensor:
         self._refused: set[str] = set()  # programs that this kernel does not load or attach
         self._handled: set[int] = set()  # places of handlers that are in force
         self._ends: dict[int, int] = {}  # number of a call → ends that they ask for
-        self.object = self._load(self._needed(kinds))
+        self._objects = self._load(self._needed(kinds))
+        self.object = self._objects[0]
         give_back_memory()
-        self._objects = [self.object]
         self._fill_compat()
         self._begin_numbers()
         self.rings = Rings([Ring(self.object.map(name), self.object.entries(name)) for name in ("lifecycle", "activity")])
@@ -97,31 +95,36 @@ class KernelSensor:
         wanted = {*kinds, *ALWAYS}
         return [program for program in self._programs if program.name not in self._refused and wanted.intersection(program.kinds)]
 
-    def _load(self, programs: list[BpfProgram], maps: BpfObject | None = None) -> BpfObject:
-        """The programs, all at once; where the kernel refuses that, those that load one by one."""
-        try:
-            return self._load_all(programs, maps)
-        except BpfError:
-            able = []
-            for program in programs:
-                try:
-                    self._load_all([program], None).close()
-                    able.append(program)
-                except BpfError as error:
-                    self._refused.add(program.name)
-                    self.blind_spots.append(BlindSpot(program.kinds, program.name, f"the kernel refuses the program: {error}", error.log))
-            if not able and maps is None:
-                raise BpfUnavailableError(
-                    f"the kernel refuses every program; the first: {self.blind_spots[0].reason if self.blind_spots else 'none chosen'}"
-                ) from None
-            return self._load_all(able, maps)
+    def _load(self, programs: Sequence[BpfProgram], maps: BpfObject | None = None) -> list[BpfObject]:
+        """What the kernel takes of the programs; those that it refuses are blind spots, and handlers are without dispatch."""
+        handlers = [program for program in programs if program.hook == "call"]
+        if handlers and not (maps and self._is_loaded(DISPATCH)):
+            kinds = tuple(dict.fromkeys(kind for program in handlers for kind in program.kinds))
+            programs = [BpfProgram(DISPATCH, "call", kinds), *programs]
+        made = self._load_halves(programs, maps)
+        if DISPATCH in self._refused:
+            self._refused.update(program.name for program in handlers)
+        if not made and maps is None:
+            reason = self.blind_spots[0].reason if self.blind_spots else "none chosen"
+            raise BpfUnavailableError(f"the kernel refuses every program; the first: {reason}")
+        return made
 
-    def _load_all(self, programs: list[BpfProgram], maps: BpfObject | None) -> BpfObject:
+    def _load_halves(self, programs: Sequence[BpfProgram], maps: BpfObject | None) -> list[BpfObject]:
+        """All at once; where the kernel refuses that, half of them and the other half, until the ones that it refuses stand alone."""
+        try:
+            return [self._load_all(programs, maps)]
+        except BpfError as error:
+            if len(programs) == 1:
+                self._refused.add(programs[0].name)
+                self.blind_spots.append(BlindSpot(programs[0].kinds, programs[0].name, f"the kernel refuses the program: {error}", error.log))
+                return []
+        middle = len(programs) // 2
+        first = self._load_halves(programs[:middle], maps)
+        return first + self._load_halves(programs[middle:], maps or next(iter(first), None))
+
+    def _load_all(self, programs: Sequence[BpfProgram], maps: BpfObject | None) -> BpfObject:
         made = BpfObject(self._path)
-        names = {program.name for program in programs} | {need for program in programs for need in program.needs}
-        if any(program.hook == "call" for program in programs):
-            names.add(DISPATCH)
-        made.choose(names)
+        made.choose({program.name for program in programs} | {need for program in programs for need in program.needs})
         try:
             if maps is not None:
                 made.share(maps)
@@ -151,7 +154,7 @@ class KernelSensor:
         """Attach what tells these kinds and detach what tells no others; what stays attached misses nothing meanwhile."""
         missing = [program for program in self._needed(kinds) if not self._is_loaded(program.name)]
         if missing:
-            self._objects.append(self._load(missing, self.object))
+            self._objects += self._load(missing, self.object)
             give_back_memory()
         for program in self._needed(kinds):
             for part in self._parts(program):
@@ -240,35 +243,19 @@ class KernelSensor:
 
     def losses(self) -> Mapping[tuple[str, str, int], int]:
         """(kind, cause, cgroup) → records that were not told, since the start."""
-        losses = self.object.map("losses")
-        found = {}
-        for key in losses.keys():  # noqa: SIM118 (a map of the kernel, no dict)
-            value = losses.get(key)
-            cgroup, kind, cause = struct.unpack("<QII", key)
-            if value is not None:
-                found[(KINDS.get(kind, str(kind)), CAUSES.get(cause, str(cause)), cgroup)] = struct.unpack("<Q", value)[0]
-        return found
+        return losses_in(self.object.map("losses"))
 
     def skipped(self) -> dict[str, int]:
         """Program → times that the kernel did not run it, since it was loaded: it was running for a preempted task (see processor.bpf.h)."""
-        counts = {name: skipped_runs(fd) for one in self._objects for name, fd in one.program_fds().items()}
-        return {name: count for name, count in counts.items() if count}
+        return skipped_of(self._objects)
 
     def sent(self) -> dict[str, int]:
         """Kind → records that went into a ring, since the start."""
-        return self._counts("sent")
+        return counts_in(self.object.map("sent"))
 
     def repeated(self) -> dict[str, int]:
         """Kind → acts that were counted as repeats of one that was told, since the start."""
-        return self._counts("repeated")
-
-    def _counts(self, name: str) -> dict[str, int]:
-        counts = self.object.map(name)
-        found = {}
-        for kind, number in NUMBERS.items():
-            value = counts.get(_u32.pack(number)) or b""
-            found[kind] = sum(struct.unpack(f"<{len(value) // 8}Q", value))
-        return {kind: count for kind, count in found.items() if count}
+        return counts_in(self.object.map("repeated"))
 
     def close(self) -> None:
         self.rings.close()
