@@ -49,5 +49,5 @@ def print_fields(rows: list[Field]) -> None:
     width = max(len(row.path) for row in rows)
     kind_width = max(len(row.type) for row in rows)
     for row in rows:
-        marks = [name for name in ("open", "late", "exact", "untrusted") if getattr(row, name)]
+        marks = [name for name in ("open", "late", "exact", "untrusted", "untold") if getattr(row, name)]
         print(f"{row.path:{width}}  {row.type:{kind_width}}  {row.doc}{' [' + ', '.join(marks) + ']' if marks else ''}")

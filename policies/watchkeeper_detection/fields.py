@@ -26,6 +26,7 @@ class Field:
     late       known only after the event (pod labels, owner, hash)
     exact      the kernel can decide it without error (what `kill` needs)
     untrusted  chosen by whoever may be the attacker
+    untold     why nobody tells it yet: it is absent
     json       the provider's key, where it is not the last word of the path
     """
 
@@ -37,6 +38,7 @@ class Field:
     exact: bool = False
     untrusted: bool = False
     json: str | None = None
+    untold: str = ""
 
     @property
     def root(self) -> str:

@@ -29,6 +29,7 @@ condition that comes out absent does not hold. A JSON null is absent too.
 | late | known only some time after the event; a rule that reads it waits for at most 2 seconds and is then judged without |
 | exact | the kernel decides it without error: only such fields may stand in a rule with `kill` |
 | untrusted | chosen by whoever may be the attacker: text to look for, never to rely on in an exception |
+| untold | the sensor does not tell it yet: always absent, and `watchkeeper lint` says so of a rule that reads it |
 """
 
 
@@ -69,8 +70,8 @@ def _by_root(rows: Iterable[Field]) -> Iterable[tuple[str, list[Field]]]:
 
 
 def _field(field: Field) -> str:
-    marks = [name for name in ("open", "late", "exact", "untrusted") if getattr(field, name)]
-    return f"| `{field.path}` | {field.type} | {', '.join(marks)} | {_cell(field.doc)} |"
+    marks = [name for name in ("open", "late", "exact", "untrusted", "untold") if getattr(field, name)]
+    return f"| `{field.path}` | {field.type} | {', '.join(marks)} | {_cell(field.doc)}{f' *Not told yet: {_cell(field.untold)}.*' if field.untold else ''} |"
 
 
 def _carriers(root: str) -> str:

@@ -147,6 +147,7 @@ class Agent:
     def _filters(self, also: Collection[str]) -> Filters:
         filters = filters_of(self.program)
         filters.ask_all(also)
+        filters.ask_all(self.late.needs)
         if self.enforcement.rules:
             filters.kinds.update(("sensor.enforced", "sensor.not_enforced"))
         self._asks_where = filters.asks_where
@@ -200,6 +201,8 @@ class Agent:
                 self._scope(event.header[5])
             if event.kind == "clock.set":
                 follow(event)
+            if event.kind in self.late.needs:
+                self.late.saw(event)
             if event.kind == "bpf.load" and event.bpf.program_id is not None:
                 self.lookout.saw_program(event.bpf.program_id)
             yield event

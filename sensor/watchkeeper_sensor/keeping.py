@@ -140,7 +140,7 @@ class Keeper:
             if self._journal.append("match", msgspec.msgpack.encode(pending[start : start + PORTION])) is None:
                 self.failed = f"windows can't be kept in {self._journal_folder}: the disk does not take them"
 
-    def save(self, boot_id: str, moment: int, engine: bytes, *, steady: int, stopped: bool = False) -> None:
+    def save(self, boot_id: str, moment: int, engine: bytes, *, steady: int = 0, stopped: bool = False) -> None:
         """Everything that was noted must be in `engine`. Raises KeepingError."""
         self.flush()
         if self._journal is None:

@@ -56,6 +56,8 @@ class Lookout:
 
     def event(self, kind: str, **fields: object) -> SensorEvent:
         self._number += 1
+        if kind == "sensor.started":
+            fields["version"] = own_version()
         return SensorEvent(kind, self._number, time.time_ns(), self._around, **fields)
 
     def blind(self) -> list[Blind]:
@@ -134,6 +136,7 @@ class Lookout:
         self._blind.append(Blind(cause="detached", since=self._whole_since, until=time.time_ns()))
 
     def _whole(self) -> Iterator[Event]:
+        self._around.look_at_addresses()
         missing = self._belongings.missing()
         for found in missing:
             yield self.event("sensor.tampered", act=found.act, hook=found.hook)
@@ -142,3 +145,13 @@ class Lookout:
         for program in self._inventory.look(self._belongings.program_ids):
             self._number += 1
             yield DiscoveredEvent(self._number, time.time_ns(), self._around, program)
+
+
+def own_version() -> str | None:
+    """Version of this sensor; None where it runs without having been installed."""
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 (30 ms, once)
+
+    try:
+        return version("watchkeeper")
+    except PackageNotFoundError:
+        return None

@@ -59,6 +59,11 @@ class AgentCollector(Collector):
         )
         yield GaugeMetricFamily("watchkeeper_sensor_resident_bytes", "Memory in use.", value=health.resident_bytes)
         yield GaugeMetricFamily("watchkeeper_sensor_start_time_seconds", "When the agent started, seconds since the epoch.", value=health.started_at)
+        yield GaugeMetricFamily("watchkeeper_sensor_late_waiting", "Rules that wait for late fields of an event.", value=len(agent.late))
+        late = CounterMetricFamily("watchkeeper_sensor_late_judged", "Rules that waited for late fields, by how that ended.", labels=["how"])
+        for how, count in dict(agent.late.judged).items():
+            late.add_metric([how], count)
+        yield late
         yield GaugeMetricFamily("watchkeeper_sensor_rules", "Rules in force.", value=len(agent.program.rules))
 
 

@@ -10,12 +10,17 @@ import ipaddress
 import socket
 from functools import lru_cache
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from watchkeeper_detection.redact import redact
 from watchkeeper_sensor.kernel import records
 from watchkeeper_sensor.kernel.records import pieces, text, texts
 from watchkeeper_sensor.process_view import ProcessView
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from watchkeeper_sensor.clock import WallClock
 
 ANCESTORS = 16
 TICK_NS = 10_000_000  # /proc says start times in hundredths of a second, so processes are told apart by those
@@ -162,6 +167,8 @@ class Host(NamedTuple):
 
 def process_unique_id(boot_id: str, process_id: int, start: int) -> str:
     """Start in hundredths of a second since boot, which is what /proc says too."""
+    clock: WallClock | None = None
+    cgroup_path: Callable[[int], str | None] | None = None  # of a key
     return f"{boot_id[:8]}:{process_id}:{start // TICK_NS}"
 
 

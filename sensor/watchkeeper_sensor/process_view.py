@@ -8,6 +8,7 @@ import msgspec
 
 from watchkeeper_detection.event import Filled
 from watchkeeper_detection.logs.kernel_event import command_line
+from watchkeeper_detection.logs.provider import time_text
 from watchkeeper_detection.record_types import record_type
 from watchkeeper_sensor.kernel import records
 from watchkeeper_sensor.names import capability_names, device_name
@@ -103,6 +104,13 @@ def _stdio(name: str, number: int) -> Callable[[Any], Any]:
     return field
 
 
+def _root(view: Any) -> str | None:
+    """As /proc says it while the process runs."""
+    from watchkeeper_sensor.proc import root_of  # noqa: PLC0415 (read seldom)
+
+    return root_of(view.image)
+
+
 def _parent(view: Any) -> Any:
     if not view.image.lineage:
         return EMPTY["parent"]
@@ -141,6 +149,10 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "cgroup_id": lambda view: view.image.cgroup or None,
     "is_container_entry": _same("container_entry"),
     "exe_inode": _of_file(lambda identity: identity.inode),
+    "started_at": lambda view: time_text(view.image.start + view.host.clock.boot_time_ns) if view.host.clock is not None else None,
+    "cgroup_path": lambda view: view.host.cgroup_path(view.image.cgroup) if view.host.cgroup_path is not None and view.image.cgroup else None,
+    "root_path": _root,
+    "exe_changed_at": _of_file(lambda identity: time_text(identity.changed_at)),
     "exe_device": _of_file(lambda identity: device_name(identity.device)),
     "exe_upper_layer": _of_file(lambda identity: bool(identity.flags & records.UPPER)),
     "exe_memfd": _of_file(lambda identity: bool(identity.flags & records.MEMFD)),

@@ -6,17 +6,19 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from watchkeeper_detection.record_types import record_type
+from watchkeeper_sensor.addresses import all_addresses, default_address
 from watchkeeper_sensor.clock import WallClock
 from watchkeeper_sensor.containers import Containers
 from watchkeeper_sensor.containers.cgroups import Cgroups
 from watchkeeper_sensor.containers.runtimes import Runtimes
 from watchkeeper_sensor.process import Host
 from watchkeeper_sensor.process_view import NAMESPACES
+from watchkeeper_sensor.resolved_names import ResolvedNames
 
 if TYPE_CHECKING:
-    import msgspec
-
     from watchkeeper_detection.event import Event
     from watchkeeper_detection.program import Rule
     from watchkeeper_sensor.hashing import Hashes
@@ -38,12 +40,21 @@ class Surroundings:
         self.root = root
         self.hashes = hashes
         boot_id = BOOT_ID.read_text().strip()
-        self.host = Host(boot_id, host_namespaces(), host_users(root / USERS))
-        self.containers = Containers(Cgroups(), Runtimes(root, dict(zip(NAMESPACES, self.host.namespaces, strict=True))))
+        self.clock = WallClock()
+        cgroups = Cgroups()
+        self.host = Host(boot_id, host_namespaces(), host_users(root / USERS), self.clock, cgroups.path_of)
+        self.containers = Containers(cgroups, Runtimes(root, dict(zip(NAMESPACES, self.host.namespaces, strict=True))))
         self.enforced_rules: tuple[Rule, ...] = ()  # by the number that the kernel knows them by
         self.processes: ProcessTree | None = None  # of the stream that reads the records
-        self.clock = WallClock()
+        self.names = ResolvedNames()
         self.node: msgspec.Struct = _Node(name=node_name or os.uname().nodename, kernel=os.uname().release, boot_id=boot_id)
+        self.look_at_addresses()
+
+    def look_at_addresses(self) -> None:
+        """The node's own, unless the cluster's feed says by which it is known there."""
+        found = {"ip": default_address(), "ips": all_addresses() or None}
+        if self.containers.feed is None or not self.containers.feed.version:
+            self.node = msgspec.structs.replace(self.node, **found)
 
     @property
     def boot_time_ns(self) -> int:

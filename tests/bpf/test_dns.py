@@ -1,5 +1,6 @@
 """What processes ask name servers, over UDP and TCP, and the answers; the name server is one of our own in a network namespace."""
 
+import contextlib
 import os
 import socket
 import struct
@@ -7,6 +8,7 @@ import threading
 import time
 
 import pytest
+from tests.bpf.agents import a_rule
 from tests.bpf.sockets import CLONE_NEWNET, UDP, bring_up_loopback, libc
 
 UDP_SEGMENT = 103
@@ -294,3 +296,22 @@ def test_the_programs_deny_nothing(watch, in_namespace):
     assert status == 0
     assert len(watching.events("dns.question", process=pid, count=200)) == 200
     assert watching.sensor.reasons == []
+
+
+def test_a_connection_tells_the_name_that_its_address_was_asked_for(judging, in_namespace):
+    rules = (
+        a_rule("named", 'connection.remote_name == "pool.example.com"', on="network.connect", more='  message: "{connection.remote_ip}"\n'),
+        a_rule("unnamed", 'connection.remote_ip == "192.0.2.9" && !has(connection.remote_name)', on="network.connect"),
+    )
+    watching = judging(*rules)
+
+    def act():
+        ask(question("pool.example.com"))
+        for address in ("192.0.2.2", "192.0.2.9"):
+            with socket.socket(socket.AF_INET, UDP) as its, contextlib.suppress(OSError):  # no way leads there
+                its.connect((address, 3333))
+
+    _, status, _ = in_namespace(act)
+    assert status == 0
+    assert watching.found("named")[0].message == "192.0.2.2"
+    assert watching.found("unnamed")[0].unresolved == ()

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -72,10 +73,10 @@ def runtime(tmp_path):
     return tasks
 
 
-def describe(tasks):
+def describe(tasks, bundle=BUNDLE):
     folder = tasks / ID
     folder.mkdir()
-    (folder / "part").write_text(json.dumps(BUNDLE))
+    (folder / "part").write_text(json.dumps(bundle))
     (folder / "part").rename(folder / "config.json")
 
 
@@ -190,3 +191,53 @@ def test_what_waits_at_the_end_is_judged(judging, runtime, tmp_path):
         sleeping.kill()
     assert [one.rule for one in watching.seen] == ["named"]
     assert watching.agent.late.judged == {"ended": 1}
+
+
+def test_the_package_of_a_program_is_known_and_that_of_one_from_nowhere_is_absent(judging, program):
+    more = '  message: "{process.exe_package}"\n'
+    watching = judging(
+        a_rule("packaged", 'process.exe == "/usr/bin/sleep" && process.exe_package == "coreutils"'),
+        a_rule("foreign", f'process.exe == "{program}" && !has(process.exe_package)', more=more),
+    )
+    subprocess.run(["/bin/sleep", "0"], check=True)
+    subprocess.run([program, "0"], check=True)
+    assert watching.found("packaged")[0].unresolved == ()
+    assert watching.found("foreign")[0].unresolved == ()
+
+
+def test_the_loader_of_a_program_is_read_from_its_file(judging, program):
+    watching = judging(a_rule("loaded", f'process.exe == "{program}" && has(exec.loader)', more='  message: "{exec.loader}"\n'))
+    subprocess.run([program, "0"], check=True)
+    told = subprocess.run(["/usr/bin/readelf", "-l", program], capture_output=True, text=True, check=True).stdout
+    assert f"[Requesting program interpreter: {watching.found('loaded')[0].message}]" in told
+
+
+def test_a_process_tells_its_start_root_and_cgroup(judging, program):
+    words = "{process.started_at} {process.root_path} {process.cgroup_path} {process.exe_changed_at}"
+    watching = judging(a_rule("started", f'process.exe == "{program}"', more=f'  message: "{words}"\n'))
+    before = time.time()
+    with cgroup(POD_CGROUP) as folder, start_in([folder], program, "30") as sleeping:
+        started, root, path, changed = watching.found("started")[0].message.split()
+        sleeping.kill()
+    assert abs(datetime.fromisoformat(started).timestamp() - before) < 2
+    assert datetime.fromisoformat(changed).timestamp() == pytest.approx(program.stat().st_ctime, abs=0.001)
+    assert (root, path.endswith(f"/{POD_CGROUP}")) == ("/", True)
+
+
+def test_a_file_of_a_container_has_its_path_on_the_host(judging, runtime, tmp_path):
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    (volume / "file").write_text("x")
+    watching = judging(
+        a_rule("mounted", f'file.path == "{volume}/file" && file.under_host_mount', on="file.open", more='  message: "{file.host_path}"\n'),
+        a_rule("inside", 'file.path == "/etc/hostname" && has(container.id)', on="file.open", more='  message: "{file.host_path}"\n'),
+    )
+    watching.agent.around.containers.runtimes = Runtimes(tmp_path)
+    mounts = [{"destination": str(volume), "type": "bind", "source": "/srv/data", "options": ["rbind"]}]
+    with cgroup(POD_CGROUP) as folder:
+        start_in([folder], "/bin/cat", volume / "file", "/etc/hostname", stdout=subprocess.DEVNULL).wait()
+        describe(runtime, BUNDLE | {"mounts": mounts, "root": {"path": "rootfs"}})
+        (mounted,) = watching.found("mounted")
+        (inside,) = watching.found("inside")
+    assert mounted.message == "/srv/data/file"
+    assert inside.message == f"/run/containerd/io.containerd.runtime.v2.task/k8s.io/{ID}/rootfs/etc/hostname"

@@ -80,6 +80,7 @@ CREATED = 'audit.verb == "create"'
 STRIKES = {
     "duplicate-condition": (Written(rules=two(EXEC, 'audit.objectRef.subresource == "exec"\n&& audit.verb == "create"')), "spec.rules[s]"),
     "unguarded-negation": (Written(when=f"{CREATED} && audit.requestObject.spec.containers != []", cases=POD_FIRES), "spec.rules[r].when"),
+    "untold-field": (Written(on='"on": [network.connect]', when='connection.application == "tls"'), "spec.rules[r]"),
     "not-indexed": (Written(when='!(audit.verb in ["get", "list"])'), "spec.rules[r].when"),
     "no-cases": (Written(cases=()), "spec.rules[r]"),
     "no-fires-case": (Written(cases=(QUIET, LintCase("other", fires=True, events=(AN_EXEC,)))), "spec.rules[r]"),

@@ -82,7 +82,7 @@ def test_a_container_of_containerd_is_named_by_its_annotations(host):
         {"destination": "/host", "type": "bind", "source": "/var/log/../log", "options": ["rbind", "ro"]},
     ]
     host(f"{CONTAINERD}/{A}/config.json", a_bundle(annotations=IN_KUBERNETES, mounts=mounts))
-    container, pod = host.runtimes().find(A)
+    container, pod, _ = host.runtimes().find(A)
     assert (container.id, container.resolved, container.runtime, container.type) == (A, True, "containerd", "container")
     assert (container.name, container.image, container.image_digest) == ("web", f"registry.example/shop/web@{DIGEST}", DIGEST)
     assert (pod.name, pod.namespace, pod.uid, pod.static) == ("web-7d9f", "shop", UID, False)
@@ -166,7 +166,7 @@ def test_a_container_of_crio_has_its_image_by_digest(host):
         "io.kubernetes.cri-o.ImageRef": "e" * 64,
     }
     host(f"{STORAGE}/{A}/userdata/config.json", a_bundle(annotations=annotations))
-    container, pod = host.runtimes().find(A)
+    container, pod, _ = host.runtimes().find(A)
     assert (container.runtime, container.name, container.image) == ("cri-o", "db", "registry.example/db:16")
     assert container.image_digest == "sha256:" + "e" * 64
     assert (pod.name, pod.namespace, pod.uid) == ("db-0", "shop", UID)
@@ -175,7 +175,7 @@ def test_a_container_of_crio_has_its_image_by_digest(host):
 def test_a_sandbox_says_so(host):
     annotations = {"io.container.manager": "cri-o", "io.kubernetes.cri-o.ContainerType": "sandbox", "io.kubernetes.cri-o.KubeName": "db-0"}
     host(f"{STORAGE}/{A}/userdata/config.json", a_bundle(annotations=annotations))
-    container, pod = host.runtimes().find(A)
+    container, pod, _ = host.runtimes().find(A)
     assert (container.type, pod.name) == ("sandbox", "db-0")
 
 
@@ -184,7 +184,7 @@ def test_a_container_of_podman_has_its_name_and_image_from_the_lists(host):
     entry = {"id": A, "names": ["web"], "image": "1" * 64, "metadata": json.dumps({"image-name": "registry.example/web:1", "name": "web"})}
     host("var/lib/containers/storage/overlay-containers/volatile-containers.json", [entry])
     host("var/lib/containers/storage/overlay-images/images.json", [{"id": "1" * 64, "digest": DIGEST}])
-    container, pod = host.runtimes().find(A)
+    container, pod, _ = host.runtimes().find(A)
     assert (container.runtime, container.name, container.image, container.image_digest) == ("podman", "web", "registry.example/web:1", DIGEST)
     assert pod.name is None
 
@@ -216,7 +216,7 @@ CONFIG = {
 def test_a_container_of_docker_is_told_by_its_two_files(host):
     host(f"{DOCKER}/{A}/config.v2.json", CONFIG)
     host(f"{DOCKER}/{A}/hostconfig.json", {"Privileged": False, "CapAdd": ["SYS_PTRACE"], "CapDrop": ["CAP_MKNOD"], "PidMode": "host", "SecurityOpt": None})
-    container, pod = host.runtimes().find(A)
+    container, pod, _ = host.runtimes().find(A)
     assert (container.runtime, container.name, container.image, container.image_digest) == ("docker", "web", "nginx:1.27", DIGEST)
     assert container.started_at == "2026-03-12T02:30:00.5Z"
     assert (container.privileged, container.host_process, container.host_network) == (False, True, False)
@@ -349,3 +349,16 @@ def test_whatever_a_file_holds_gives_a_container_or_is_counted(host, path, data)
     assert found is not None or runtimes.reader.unreadable
     if found:
         assert msgspec.json.encode(found.container)
+
+
+@pytest.mark.parametrize(
+    ("root", "told"),
+    [
+        ({"path": "rootfs"}, f"/run/containerd/io.containerd.runtime.v2.task/k8s.io/{A}/rootfs"),
+        ({"path": "/var/lib/docker/overlay2/x/merged"}, "/var/lib/docker/overlay2/x/merged"),
+        ({}, None),
+    ],
+)
+def test_where_the_root_of_a_container_lies_on_the_host_is_told_by_its_bundle(host, root, told):
+    host(f"run/containerd/io.containerd.runtime.v2.task/k8s.io/{A}/config.json", {"root": root})
+    assert host.runtimes().find(A).root == told

@@ -19,6 +19,7 @@ __all__ = ["LINTS", "Level", "Library", "Lint", "LintCase", "LintedRule", "Row",
 LINTS = (
     Row("duplicate-condition", "error", "Two rules have the same condition on the same kinds of event.", conditions.duplicates),
     Row("unguarded-negation", "error", "A condition denies an open field without asking whether it is there.", conditions.unguarded_negations),
+    Row("untold-field", "warning", "A rule reads a field that nobody tells yet.", conditions.untold_fields),
     Row(
         "not-indexed",
         "note",

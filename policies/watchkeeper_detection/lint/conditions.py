@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from watchkeeper_detection.cel.requirements import clauses
+from watchkeeper_detection.fields import fields
 from watchkeeper_detection.lint.shape import shape
 
 if TYPE_CHECKING:
@@ -45,6 +46,13 @@ def unguarded_negations(library: Library) -> Iterator[Spot]:
                     f"write has({path}) &&, or get({path}, …) with the value that it then stands for",
                     line_of_text=line,
                 )
+
+
+def untold_fields(library: Library) -> Iterator[Spot]:
+    for rule in library.rules:
+        for path in sorted(rule.made.reads) if rule.made is not None else ():
+            if reason := fields()[path].untold:
+                yield rule.spot((), f"reads {path}, which is always absent: {reason}", "do without it")
 
 
 def not_indexed(library: Library) -> Iterator[Spot]:

@@ -13,9 +13,15 @@ _FILE = (
     ),
     Field("file.path_trust", "string", "`kernel` when the kernel's own entries gave the path, `user` when only the caller's memory had it.", exact=True),
     Field("file.claimed_path", "string", "Path as the caller gave it: relative, through links, or forged while the call ran.", untrusted=True),
-    Field("file.path_changed", "bool", "Whether the path that the caller gave changed while the call ran: someone races with the sensor.", exact=True),
+    Field(
+        "file.path_changed",
+        "bool",
+        "Whether the path that the caller gave changed while the call ran: someone races with the sensor.",
+        exact=True,
+        untold="records are made when a call returns, and nothing keeps what the caller's memory held before",
+    ),
     Field("file.path_truncated", "bool", "Whether the path was too long and its beginning is missing.", exact=True),
-    Field("file.host_path", "string", "Path of the file seen from the host, where it can be resolved.", untrusted=True),
+    Field("file.host_path", "string", "Path of the file seen from the host, where the container's mounts and root tell it.", late=True, untrusted=True),
     Field("file.name", "string", "Last part of the path.", exact=True, untrusted=True),
     Field("file.directory", "string", "Path without its last part.", untrusted=True),
     Field("file.new_path", "string", "New path of a rename or link.", untrusted=True),
@@ -37,8 +43,15 @@ _FILE = (
     Field("file.setgid", "bool", "Whether it has the set-group-id bit.", exact=True),
     Field("file.executable", "bool", "Whether anyone may execute it.", exact=True),
     Field("file.content", "string", "What the first bytes written or read say it is: `elf`, `script`, `archive`, `key`, `other`.", untrusted=True),
-    Field("file.hash", "string", "SHA-256 of the content, lower-case hex; absent above the size limit.", late=True),
-    Field("file.package", "string", "Distribution package that owns the path on the host; absent when none does.", late=True),
+    Field(
+        "file.hash",
+        "string",
+        "SHA-256 of the content, lower-case hex; absent above 64 MiB, on network file systems, and for kinds that take a path alone.",
+        late=True,
+    ),
+    Field(
+        "file.package", "string", "Distribution package (dpkg, rpm, apk) that owns the path on the host; absent in containers, and when none does.", late=True
+    ),
     Field("file.flags", "list(string)", "Open flags, such as `O_WRONLY`, `O_TRUNC`.", exact=True),
     Field("file.for_read", "bool", "Whether it was opened for reading.", exact=True),
     Field("file.for_write", "bool", "Whether it was opened for writing.", exact=True),
@@ -61,7 +74,7 @@ _FILE = (
     Field("file.device_number", "string", "Device of a block or character node, `MAJOR:MINOR`.", exact=True),
     Field("file.is_host_disk", "bool", "Whether it is the block device of a disk or partition of the host.", exact=True),
     Field("file.under_service_account", "bool", "Whether it lies on the volume of a Kubernetes service-account token, whatever name it was reached by."),
-    Field("file.under_host_mount", "bool", "Whether it lies on a host path that is mounted into the container."),
+    Field("file.under_host_mount", "bool", "Whether it lies on a host path that is mounted into the container.", late=True),
     Field("file.of_process_id", "int", "Process that a file under /proc belongs to; absent for the process's own.", exact=True),
 )
 

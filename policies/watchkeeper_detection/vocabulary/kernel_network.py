@@ -2,6 +2,8 @@
 
 from watchkeeper_detection.fields import Field
 
+TRANSLATED = "other programs translate it on the same hook, before or after ours, and none says what it did"
+
 FIELDS = (
     Field(
         "connection.family", "string", "`inet`, `inet6`, `unix`, `packet`, `vsock`, `netlink`, `alg` or `other`; IPv4 mapped into IPv6 is `inet`.", exact=True
@@ -12,9 +14,21 @@ FIELDS = (
     Field("connection.local_port", "int", "Own port; absent in a connect for which the kernel had not chosen one yet.", exact=True),
     Field("connection.remote_ip", "string", "Peer's address; mapped IPv4 in its IPv4 spelling.", exact=True),
     Field("connection.remote_port", "int", "Peer's port.", exact=True),
-    Field("connection.remote_name", "string", "Name by which the process last resolved the peer's address; absent when it never asked.", untrusted=True),
-    Field("connection.translated_ip", "string", "Address behind a service's virtual one, where it was translated in the kernel's socket layer.", exact=True),
-    Field("connection.translated_port", "int", "Port behind a service's virtual one.", exact=True),
+    Field(
+        "connection.remote_name",
+        "string",
+        "Name by which the process, or else another one of its container or host, last resolved the peer's address; absent when none did.",
+        late=True,
+        untrusted=True,
+    ),
+    Field(
+        "connection.translated_ip",
+        "string",
+        "Address behind a service's virtual one, where it was translated in the kernel's socket layer.",
+        exact=True,
+        untold=TRANSLATED,
+    ),
+    Field("connection.translated_port", "int", "Port behind a service's virtual one.", exact=True, untold=TRANSLATED),
     Field(
         "connection.unix_path",
         "string",
@@ -39,6 +53,7 @@ FIELDS = (
         "string",
         "Protocol that the first bytes sent show: `tls`, `http`, `ssh`, `stratum`, `socks`, `other`; absent until data was seen.",
         untrusted=True,
+        untold="no program of the sensor reads what is sent",
     ),
     Field("connection.fast_open", "bool", "Whether data went out with the first packet (MSG_FASTOPEN), without a connect call.", exact=True),
     Field("connection.cookie", "int", "The kernel's cookie of the socket: joins connect, send and close of one connection."),

@@ -25,6 +25,7 @@ HIERARCHY_SHIFT = 56
 INODE_MASK = (1 << HIERARCHY_SHIFT) - 1
 
 KEYS = 65_536  # held at most
+PATHS = 8192  # whose path is held, too
 REMOVED = 4096  # keys of removed cgroups held, for records that are still on their way
 ROOT_INODE = 1  # of a hierarchy; another one is what a cgroup namespace shows as the root
 UNKNOWN_SECONDS = 2.0  # how long a key that was not found is not looked for again
@@ -112,6 +113,7 @@ class Cgroups:
         self.walks_cut = 0  # walks that met more folders than they may
         self._clock = clock
         self._places: OrderedDict[int, Place] = OrderedDict()
+        self._paths: OrderedDict[int, str] = OrderedDict()
         self._removed: OrderedDict[int, None] = OrderedDict()
         self._same: dict[Place, Place] = {}  # one object for all cgroups of a container
         self._above = {name for name, folder in self.mounted.items() if _inode(folder) != ROOT_INODE}  # hierarchies of which we see a part
@@ -126,6 +128,9 @@ class Cgroups:
         if len(self._same) >= REMOVED:
             self._same.clear()
         self._places[key] = self._same.setdefault(place, place)
+        self._paths[key] = path
+        if len(self._paths) > PATHS:
+            self._paths.popitem(last=False)
         self._removed.pop(key, None)
         self._unknown.pop(key, None)
         if len(self._places) > KEYS:
@@ -151,6 +156,10 @@ class Cgroups:
                     self.ignored |= {place.container_id}
                 self._above.discard(name)
                 return
+
+    def path_of(self, key: int) -> str | None:
+        """Path of a cgroup from the root of its hierarchy, where it is one of those met last."""
+        return self._paths.get(key)
 
     def forget(self, key: int) -> None:
         """A cgroup was removed. Records of it may still be on their way, so it is known for a while."""

@@ -50,6 +50,7 @@ class Mount(msgspec.Struct):
 
 
 class Root(msgspec.Struct):
+    path: str | None = None
     read_only: bool | None = msgspec.field(name="readonly", default=None)
 
 
@@ -105,6 +106,12 @@ def privileges(config: Config, host_namespaces: dict[str, int], root: Path) -> d
     if bytes(linux.seccomp) == b"null":
         found["seccomp"] = "unconfined"
     return found | _mounts(config.mounts or []) | _namespaces(linux.namespaces or [], host_namespaces, root)
+
+
+def root_path(config: Config, bundle: Path) -> str | None:
+    """Where the container's root file system lies, by a path of the host; `bundle`: the folder of the configuration, as the host names it."""
+    path = config.root.path if config.root else None
+    return os.path.normpath(bundle / path)[:TEXT] if path else None
 
 
 def _is_privileged(process: Process, linux: Linux) -> bool:

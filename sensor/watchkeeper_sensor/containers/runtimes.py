@@ -45,6 +45,8 @@ class Container(NamedTuple):
 
     container: msgspec.Struct
     pod: msgspec.Struct
+    root: str | None = None
+    """Path of its root file system on the host, where its runtime says that."""
 
 
 class Runtimes:
@@ -78,17 +80,18 @@ class Runtimes:
         for namespace, path in self._bundles(container_id):
             config = self.reader.read(path, oci.Config)
             if config is not None:
-                return self._made(container_id, "docker" if namespace == MOBY else "containerd", config, pod_uid, {})
+                return self._made(container_id, "docker" if namespace == MOBY else "containerd", config, path, pod_uid, {})
         return None
 
     def _in_storage(self, container_id: str, pod_uid: str | None) -> Container | None:
         for storage in self._storages:
-            config = self.reader.read(storage.folder / "overlay-containers" / container_id / "userdata" / "config.json", oci.Config)
+            path = storage.folder / "overlay-containers" / container_id / "userdata" / "config.json"
+            config = self.reader.read(path, oci.Config)
             if config is None:
                 continue
             runtime = {"cri-o": "cri-o", "libpod": "podman"}.get((config.annotations or {}).get(MANAGER, ""), "other")
             listed = next((fields for each in self._storages if (fields := each.fields(container_id))), {})
-            return self._made(container_id, runtime, config, pod_uid, listed)
+            return self._made(container_id, runtime, config, path, pod_uid, listed)
         return None
 
     def _in_docker(self, container_id: str) -> Container | None:
@@ -97,21 +100,24 @@ class Runtimes:
         if config is None:
             return None
         host = self.reader.read(folder / "hostconfig.json", docker.HostConfig)
-        found = docker.privileges(config, host) if host is not None else {}
+        found, root = docker.privileges(config, host) if host is not None else {}, None
         for namespace, path in self._bundles(container_id):
             bundle = self.reader.read(path, oci.Config) if namespace == MOBY else None
             if bundle is not None:  # what is carried out goes before what was asked for
                 found |= oci.privileges(bundle, self._host, self.root)
                 found["privileged"] = found["privileged"] or bool(host and host.privileged)
+                root = self._root(bundle, path)
                 break
         if host is not None:
             found["seccomp"] = docker.seccomp(host)
-        return Container(_Container(id=container_id, runtime="docker", resolved=True, **(found | docker.names(config))), _Pod())
+        return Container(_Container(id=container_id, runtime="docker", resolved=True, **(found | docker.names(config))), _Pod(), root)
 
-    def _made(self, container_id: str, runtime: str, config: oci.Config, pod_uid: str | None, listed: dict[str, Any]) -> Container:
+    def _root(self, config: oci.Config, path: Path) -> str | None:
+        return oci.root_path(config, Path("/") / path.parent.relative_to(self.root))
+
+    def _made(self, container_id: str, runtime: str, config: oci.Config, path: Path, pod_uid: str | None, listed: dict[str, Any]) -> Container:
         annotations = config.annotations or {}
         fields = oci.privileges(config, self._host, self.root) | listed | container_fields(annotations)
         fields.setdefault("type", "container")
-        if runtime != "podman":
-            return Container(_Container(id=container_id, runtime=runtime, resolved=True, **fields), _Pod(**pod_fields(annotations, pod_uid)))
-        return Container(_Container(id=container_id, runtime=runtime, resolved=True, **fields), _Pod())
+        pod = _Pod(**pod_fields(annotations, pod_uid)) if runtime != "podman" else _Pod()
+        return Container(_Container(id=container_id, runtime=runtime, resolved=True, **fields), pod, self._root(config, path))

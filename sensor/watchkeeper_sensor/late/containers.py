@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 OF_FEED = frozenset({"pod.labels", "pod.annotations", "pod.ip", "pod.ips", "pod.service_account", "pod.owner_kind", "pod.owner_name"})
 OF_FILES = frozenset(path for path, field in fields().items() if field.late and path.partition(".")[0] in ("container", "pod")) - OF_FEED
-OF_MOUNTS = frozenset({"file.host_path", "file.under_host_mount"})
+HOST_PATH = "file.host_path"
+OF_MOUNTS = frozenset({HOST_PATH, "file.under_host_mount"})
 """Told by where the container's mounts come from."""
 NODE = "node.labels"
 PODS_GIVEN_UP = 4096  # pods that the feed did not tell in time
@@ -37,6 +38,11 @@ def forget(event: Any, *names: str) -> None:
     """What the event holds under these names, and what was made of it, is made anew when it is read."""
     for name in (*names, "identity", "target", "about"):
         event.__dict__.pop(name, None)
+
+
+def is_below(path: str, folder: str) -> bool:
+    """Whether the path is the folder's, or in it."""
+    return path == folder or path.startswith(f"{folder.rstrip('/')}/")
 
 
 class ContainerSource:
@@ -65,6 +71,24 @@ class ContainerSource:
 
     def fill(self, event: Any, paths: Collection[str]) -> None:
         forget(event, "container", "pod", *(("file",) if OF_MOUNTS.intersection(paths) else ()))
+        if HOST_PATH in paths and (found := self._host_path(event)) is not None:
+            event.file.host_path = found
+
+    def _host_path(self, event: Any) -> str | None:
+        """Path on the host of the file that an event is about: on one of the container's mounts, the deepest one, or below its root."""
+        path: str | None = event.file.path
+        if path is None or not path.startswith("/"):
+            return None
+        found = self._containers.of(container_of(event))
+        container: Any = found.container
+        if container.id is None:
+            return path if event.process.host_namespaces.mount else None
+        mounts = zip(container.mount_targets or (), container.mount_sources or (), strict=False)
+        target, source = max(((target, source) for target, source in mounts if is_below(path, target)), key=lambda one: len(one[0]), default=("/", found.root))
+        if source is None:
+            return None
+        rest = path[len(target.rstrip("/")) :]
+        return f"{source.rstrip('/')}{rest}" or "/"
 
     def close(self) -> None:
         self._wanted.clear()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from watchkeeper_sensor.decoding.descriptor import DESCRIPTOR
 from watchkeeper_sensor.decoding.file import FILE, FILE_CHANGE
@@ -15,13 +15,12 @@ from watchkeeper_sensor.kernel.records import text
 from watchkeeper_sensor.late.source import GIVEN_UP, asked_before
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Hashable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 
     from watchkeeper_sensor.hashing import Hashes
     from watchkeeper_sensor.kernel.records import Layout
-    from watchkeeper_sensor.surroundings import Surroundings
 
-EXE, FILE_HASH = "process.exe_hash", "file.hash"
+EXE, FILE_HASH, LOADER = "process.exe_hash", "file.hash", "exec.loader"
 OF_FILE: dict[str, tuple[Layout, str, str]] = {
     **dict.fromkeys(("file.open", "file.open_by_handle", "file.write"), (FILE, "file_identity", "file_path")),
     **dict.fromkeys(
@@ -42,7 +41,7 @@ NO_HASH = frozenset({"too_long", "remote"})
 
 
 def program_places(event: Any) -> Iterator[str]:
-    """Where the program of an event's process may be opened; the hash counts for the same file alone, so a wrong place gives none."""
+    """Where the program of an event's process may be opened."""
     image = event.image
     yield f"/proc/{image.process_id}/exe"
     if image.exe:
@@ -60,8 +59,15 @@ def _places(event: Any, path: str) -> Iterator[str]:
         yield f"/proc/{process_id}/root{path}"
 
 
-def file_of(event: Any) -> tuple[Any, list[str]] | None:
-    """Identity of an event's file, and where it may be opened; None where the event tells none that has content."""
+class Found(NamedTuple):
+    """A FILE_IDENTITY tuple, and where the file may be opened; what is there counts for the same file alone, so a wrong place gives nothing."""
+
+    identity: Any
+    places: list[str]
+
+
+def file_of(event: Any) -> Found | None:
+    """The file that an event is about; None where it tells none that has content."""
     if event.kind not in OF_FILE:
         return None
     layout, identity_name, path_name = OF_FILE[event.kind]
@@ -73,47 +79,53 @@ def file_of(event: Any) -> tuple[Any, list[str]] | None:
     path = text(event.record, getattr(made, path_name))
     if path and path.startswith("/"):
         places += _places(event, path)
-    return identity, places
+    return Found(identity, places)
 
 
-class HashSource:
-    """Asks for a hash when a rule waits for it. Programs are hashed at their exec already, where a rule reads that hash."""
+def program_of(event: Any) -> Found | None:
+    """The program that an event's process runs."""
+    image = event.__dict__.get("image")
+    identity = image.exe_identity if image is not None else None
+    return Found(identity, list(program_places(event))) if identity is not None and identity.flags & records.KNOWN else None
 
-    paths = frozenset({EXE, FILE_HASH})
 
-    def __init__(self, around: Surroundings, hashes: Hashes) -> None:
-        self._around = around
+FIELDS: dict[str, Callable[[Any], Found | None]] = {
+    EXE: program_of,
+    FILE_HASH: file_of,
+    LOADER: lambda event: program_of(event) if event.kind == "process.exec" else None,
+}
+"""Field → the file that it is read from."""
+
+
+class FileSource:
+    """Asks for what is in a file when a rule waits for it. Programs are hashed at their exec already, where a rule reads that hash."""
+
+    def __init__(self, hashes: Hashes, *paths: str) -> None:
+        """`paths`: fields that `hashes` gives."""
+        self.paths = frozenset(paths)
         self._hashes = hashes
         self._pending: set[Hashable] = set()
         self._settled: list[Hashable] = []
 
     def awaits(self, event: Any, path: str) -> Hashable | None:
-        found = self._file(event, path)
-        if found is None or self._hashes.known(found[0]) is not None:
+        found = FIELDS[path](event)
+        if found is None or self._hashes.known(found.identity) is not None:
             return None
-        identity, places = found
-        key = ("hash", key_of(identity))
+        key = (self, key_of(found.identity))
         if asked_before(event, path) and key not in self._pending:
-            return self._missed(identity)
+            return self._missed(found.identity)
         if key not in self._pending:
             self._pending.add(key)
-            self._hashes.want(identity, places, partial(self._done, key))
+            self._hashes.want(found.identity, found.places, partial(self._done, key))
             if key not in self._pending:  # decided at once
                 self._settled.remove(key)
-                return self._missed(identity)
+                return self._missed(found.identity)
         return key
 
     def _missed(self, identity: Any) -> str | None:
         return None if self._hashes.known(identity) is not None or self._hashes.why(identity) in NO_HASH else GIVEN_UP
 
-    def _file(self, event: Any, path: str) -> tuple[Any, list[str]] | None:
-        if path == FILE_HASH:
-            return file_of(event)
-        image = event.__dict__.get("image")
-        identity = image.exe_identity if image is not None else None
-        return (identity, list(program_places(event))) if identity is not None and identity.flags & records.KNOWN else None
-
-    def _done(self, key: Hashable, _digest: str | None) -> None:
+    def _done(self, key: Hashable, _content: str | None) -> None:
         self._pending.discard(key)
         self._settled.append(key)
 
@@ -124,12 +136,10 @@ class HashSource:
 
     def fill(self, event: Any, paths: Collection[str]) -> None:
         for path in paths:
-            found = self._file(event, path)
-            digest = self._hashes.known(found[0]) if found is not None else None
-            if path == EXE:
-                event.process.exe_hash = digest
-            elif found is not None:
-                event.file.hash = digest
+            found = FIELDS[path](event)
+            if found is not None:
+                root, _, name = path.partition(".")
+                setattr(getattr(event, root), name, self._hashes.known(found.identity) or None)
 
     def close(self) -> None:
         self._hashes.close()
