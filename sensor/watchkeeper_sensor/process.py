@@ -125,11 +125,11 @@ class Image:
         self.container_id: str | None = None
         self.container_entry: bool | None = None
         self.entered_container: bool | None = None
+        self.arriving = False  # it came into the container from outside, and runs no program of the container yet
         self.previous_exe: str | None = None
         self.lineage: tuple[Ancestor, ...] = ()
         self.lineage_complete = False
         self.view_of: ProcessView | None = None
-        self.arriving = False  # it came into the container from outside, and runs no program of the container yet
         self.alike: dict[Any, tuple[object, int]] | None = None  # class of processes → what it keeps of this one
 
     def copied(self) -> Image:
@@ -163,12 +163,12 @@ class Host(NamedTuple):
     boot_id: str
     namespaces: tuple[int, ...]
     users: dict[int, str]
+    clock: WallClock | None = None
+    cgroup_path: Callable[[int], str | None] | None = None  # of a key
 
 
 def process_unique_id(boot_id: str, process_id: int, start: int) -> str:
     """Start in hundredths of a second since boot, which is what /proc says too."""
-    clock: WallClock | None = None
-    cgroup_path: Callable[[int], str | None] | None = None  # of a key
     return f"{boot_id[:8]}:{process_id}:{start // TICK_NS}"
 
 

@@ -104,8 +104,8 @@ class ProcessTree:
             image.lineage = (parent.summary(), *parent.lineage)[:ANCESTORS]
             image.lineage_complete = parent.lineage_complete
         if image.container_id:
-            outside = bool(image.lineage) and image.lineage[0].container_id != image.container_id
-            first = made.container_process == 1
+            first = made.container_process == 1 or not self.containers.running.has_started(image.container_id)
+            came = before.container_id != image.container_id or (bool(image.lineage) and image.lineage[0].container_id != image.container_id)
             image.container_entry = first or bool(before.container_entry)
             image.entered_container = bool(before.entered_container) or (came and not first)
             image.arriving = image.entered_container and self._is_outside(image)
@@ -113,7 +113,6 @@ class ProcessTree:
         self._put(image)
         return image, made
 
-    def changed(self, before: Image, fields: Mapping[str, Any]) -> Image:
     def _arrives(self, before: Image, after: Image) -> bool:
         """Whether a process comes into a container that has started already: by its own cgroup now, and the one that it or its parent had before."""
         into = after.container_id
@@ -121,8 +120,9 @@ class ProcessTree:
 
     def _is_outside(self, image: Image) -> bool:
         """Whether a process sees the host's files: a runtime's own stage is in the container's cgroup before it enters the namespaces."""
-        return bool(image.namespaces) and image.namespaces[0] == self.host.namespaces[0] != 0
+        return image.namespaces is not None and image.namespaces[0] == self.host.namespaces[0] != 0
 
+    def changed(self, before: Image, fields: Mapping[str, Any]) -> Image:
         """Take up what a process changed about itself: the image that it has from now on."""
         image = before.copied()
         for name, value in fields.items():
@@ -146,6 +146,9 @@ class ProcessTree:
         image = before.copied()
         image.cgroup = cgroup
         image.container_id = self.containers.id_of(cgroup, entry_process=process_id)
+        if image.container_id != before.container_id:
+            image.container_entry = False if image.container_id else None
+            image.entered_container = image.arriving = self._arrives(before, image)
         self._put(image)
         return self._change_container(before, image)
 
@@ -174,9 +177,6 @@ class ProcessTree:
         from watchkeeper_sensor.proc import processes  # noqa: PLC0415
 
         count = 0
-        if image.container_id != before.container_id:
-            image.container_entry = False if image.container_id else None
-            image.entered_container = image.arriving = self._arrives(before, image)
         mounted = hierarchies()
         for process_id, start in processes():
             if process_id != os.getpid():
