@@ -19,7 +19,7 @@ ACT = Act(
     image="nginx:1.25",
     pod="shop/web",
 )
-RUNBOOK = "What it means: tools.\nWhat to check: the file\nand who started it.\nHow to tune: by path."
+RUNBOOK = "What it means: tools.\nWhat to check: the file\nand who started it.\nHow to contain: end it.\nHow to tune: by path."
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\u202egpj\x9b31m\nP1 false line\r\u200b\ud800"
 
 

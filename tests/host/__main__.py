@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 from tests.bench.host import sensor
@@ -74,6 +75,20 @@ def seen(output: Path, roots: dict[int, str]) -> dict[str, list[dict[str, object
     return found
 
 
+def counted(detections: list[dict[str, object]]) -> list[str]:
+    """Each rule with its severity, the gravest first, and how often it held where that was more than once."""
+    rules = Counter((one["severity"], f"{one['policy']}/{one['rule']}") for one in detections)
+    return [f"{rule} {severity}{f' x{count}' if count > 1 else ''}" for (severity, rule), count in sorted(rules.items())]  # type: ignore[type-var]
+
+
+def repeated(rows: list[dict[str, str]], found: dict[str, list[dict[str, object]]]) -> None:
+    """Acts that raised more than one detection, the start of their container left out."""
+    for row in rows:
+        of_the_act = [one for one in found.get(row["action"], ()) if one["policy"] != "container-strong-start"]
+        if len(of_the_act) > 1:
+            print(f"more than one: {row['action']}: {', '.join(counted(of_the_act))}")
+
+
 def report(rows: list[dict[str, str]], found: dict[str, list[dict[str, object]]]) -> int:
     totals: dict[str, list[int]] = {}
     for row in rows:
@@ -81,8 +96,7 @@ def report(rows: list[dict[str, str]], found: dict[str, list[dict[str, object]]]
         techniques = {technique for detection in detections for technique in detection["attack"]}  # type: ignore[attr-defined]
         right = bool(detections) and (not row["technique"] or any(same_technique(row["technique"], one) for one in techniques))
         mark = "right" if right else "seen" if detections else "MISSED" if row["action"] in ACTS else "no act"
-        rules = sorted({f"{one['policy']}/{one['rule']} {one['severity']}" for one in detections})
-        print(f"{mark:7} {row['maturity'] or '-':10} {row['technique'] or '-':10} {row['action']:75} {', '.join(rules)[:160]}")
+        print(f"{mark:7} {row['maturity'] or '-':10} {row['technique'] or '-':10} {row['action']:75} {', '.join(counted(detections))[:160]}")
         for group in (row["maturity"], "all"):
             total = totals.setdefault(group, [0, 0, 0])
             total[0] += 1
@@ -90,6 +104,7 @@ def report(rows: list[dict[str, str]], found: dict[str, list[dict[str, object]]]
             total[2] += right
     for group, (count, any_, right_) in totals.items():
         print(f"{group:10} {count:3} acts, seen {any_} ({any_ / count:.0%}), with the right technique {right_} ({right_ / count:.0%})")
+    repeated(rows, found)
     stable, everything = totals.get("stable", [0, 0, 0]), totals["all"]
     return 0 if stable[2] == stable[0] and everything[2] >= SHARE_OF_ALL * everything[0] else 1
 

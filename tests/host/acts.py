@@ -52,6 +52,7 @@ def as_program(path: str, *arguments: str, source: str = "/bin/true", env: dict[
     """Run a copy of a program under another path for a moment."""
     target = Path(path)
     had = target.exists()
+    made = [parent for parent in target.parents if not parent.exists()]
     if not had:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source, target)
@@ -60,6 +61,8 @@ def as_program(path: str, *arguments: str, source: str = "/bin/true", env: dict[
     finally:
         if not had:
             target.unlink()
+        for parent in made:
+            parent.rmdir()
 
 
 def touched(path: str, *, content: str = "x") -> None:
@@ -127,7 +130,7 @@ act("syscall.DetectReleaseAgentFileContainerEscapes", privileged=True)(lambda: r
 @act("syscall.ReadSensitiveFileTrustedAfterStartup", "suite:read_sensitive_file_trusted_after_startup")
 def _trusted_later() -> None:
     code = "import time; time.sleep(6); open('/etc/shadow').close()"
-    as_program("/tmp/nginx", "-c", code, source=os.path.realpath(sys.executable), env={"PYTHONHOME": sys.base_prefix})
+    as_program("/opt/watchkeeper-act/nginx", "-c", code, source=os.path.realpath(sys.executable), env={"PYTHONHOME": sys.base_prefix})
 
 
 @act("syscall.AddingSshKeysToAuthorizedKeys")
@@ -195,7 +198,7 @@ def _hidden() -> None:
 
 @act("syscall.DbProgramSpawnedProcess")
 def _database() -> None:
-    as_program("/tmp/mysqld", "-c", "ls >/dev/null; true", source="/bin/sh")
+    as_program("/opt/watchkeeper-act/mysqld", "-c", "ls >/dev/null; true", source="/bin/sh")
 
 
 @act("syscall.DebugfsLaunchedInPrivilegedContainer", "suite:debugfs_launched_in_privileged_container", privileged=True)
@@ -218,7 +221,7 @@ def _history() -> None:
 
 @act("syscall.DetectCryptoMinersUsingTheStratumProtocol")
 def _stratum() -> None:
-    as_program("/tmp/worker", "-o", "stratum+tcp://pool.example.com:3333", "-u", "wallet")
+    as_program("/opt/watchkeeper-act/worker", "-o", "stratum+tcp://pool.example.com:3333", "-u", "wallet")
 
 
 @act("syscall.DisallowedSSHConnectionNonStandardPort", "suite:disallowed_ssh_connection_non_standard_port")
@@ -284,7 +287,7 @@ def _outbound() -> None:
 @act("syscall.JavaProcessClassFileDownload")
 def _java_class() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        as_program("/tmp/java", f"http://127.0.0.1:{listener.getsockname()[1]}/Exploit.class", source="/usr/bin/curl")
+        as_program("/opt/watchkeeper-act/java", f"http://127.0.0.1:{listener.getsockname()[1]}/Exploit.class", source="/usr/bin/curl")
 
 
 @act("syscall.KubernetesClientToolLaunchedInContainer", container=True)
@@ -445,18 +448,18 @@ def _shred() -> None:
 
 @act("syscall.RunShellUntrusted", "suite:run_shell_untrusted_direct_spawner")
 def _untrusted_shell() -> None:
-    as_program("/usr/sbin/httpd-act", "-c", "import os; os.system('true; true')", source=os.path.realpath(sys.executable))
-    as_program("/tmp/httpd", "-c", "sh -c 'true; true'; true", source="/bin/sh")
+    as_program("/opt/watchkeeper-act/httpd", "-c", "import os; os.system('true; true')", source=os.path.realpath(sys.executable))
+    as_program("/opt/watchkeeper-act/httpd", "-c", "sh -c 'true; true'; true", source="/bin/sh")
 
 
 @act("suite:run_shell_untrusted_ancestor_spawner")
 def _untrusted_grandparent() -> None:
-    as_program("/tmp/nginx", "-c", "env sh -c 'true; true'; true", source="/bin/sh")
+    as_program("/opt/watchkeeper-act/nginx", "-c", "env sh -c 'true; true'; true", source="/bin/sh")
 
 
 @act("suite:run_shell_untrusted_java_parent")
 def _untrusted_java() -> None:
-    as_program("/tmp/java", "-c", "sh -c 'true; true'; true", "org.apache.catalina.startup.Bootstrap", source="/bin/sh")
+    as_program("/opt/watchkeeper-act/java", "-c", "sh -c 'true; true'; true", "org.apache.catalina.startup.Bootstrap", source="/bin/sh")
 
 
 @act("syscall.ScheduleCronJobs")
@@ -486,7 +489,7 @@ def _sudo() -> None:
 
 @act("syscall.SystemProcsNetworkActivity")
 def _system_network() -> None:
-    as_program("/tmp/ls", "-m", "1", "http://127.0.0.1:1/", source="/usr/bin/curl")
+    as_program("/opt/watchkeeper-act/ls", "-m", "1", "http://127.0.0.1:1/", source="/usr/bin/curl")
     run("bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/22")
 
 
@@ -497,7 +500,7 @@ def _system_user() -> None:
 
 @act("suite:system_user_interactive_ssh_descendant")
 def _system_user_ssh() -> None:
-    as_program("/usr/sbin/sshd-act", "-c", "import os; os.setuid(1); os.system('id')", source=os.path.realpath(sys.executable))
+    as_program("/opt/watchkeeper-act/sshd", "-c", "import os; os.setuid(1); os.system('id')", source=os.path.realpath(sys.executable))
 
 
 @act("syscall.UnexpectedUDPTraffic")

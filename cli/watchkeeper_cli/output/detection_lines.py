@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from watchkeeper_cli.output.looks import BLIND, BOLD, DIM, SEVERITIES
@@ -100,5 +101,5 @@ def unknown_words(detection: Detection) -> str:
 def first_step(runbook: str) -> str:
     """The runbook's first thing to check, on one line."""
     _, found, rest = runbook.partition("What to check:")
-    text = rest.partition("How to tune:")[0] if found else runbook
+    text = re.split("How to (?:contain|tune):", rest)[0] if found else runbook
     return " ".join(text.split())
