@@ -48,6 +48,7 @@ ACTS_KEPT = 10_000  # of events whose matches wait for others
 DELAYS_KEPT = 10_000
 LEAVING = 100_000  # matches of one round that go elsewhere
 ENFORCING = "exec_enforce"
+GAINED, HOLDINGS = "exec.gained_capabilities", ("credentials.change", "credentials.capabilities")
 ALL = frozenset(kind for program in PROGRAMS for kind in program.kinds)
 
 
@@ -148,6 +149,8 @@ class Agent:
         filters = filters_of(self.program)
         filters.ask_all(also)
         filters.ask_all(self.late.needs)
+        if any(GAINED in rule.reads for rule in self.program.rules):
+            filters.ask_all(HOLDINGS)  # an exec's gain is told by what the process held until then
         if self.enforcement.rules:
             filters.kinds.update(("sensor.enforced", "sensor.not_enforced"))
         self._asks_where = filters.asks_where

@@ -7,11 +7,11 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from watchkeeper_sensor.decoding import CHANGES, EVENTS
+from watchkeeper_sensor.decoding import CHANGES, EVENTS, credentials
 from watchkeeper_sensor.decoding.container import ATTACH, CGROUP, MKDIR, RMDIR, STARTED, STOPPED, container_event
 from watchkeeper_sensor.decoding.isolation import cloned_event
 from watchkeeper_sensor.decoding.kernel_event import KernelEvent
-from watchkeeper_sensor.kernel.records import HEADER, text
+from watchkeeper_sensor.kernel.records import HEADER, NUMBERS, text
 from watchkeeper_sensor.process_tree import ProcessTree
 
 if TYPE_CHECKING:
@@ -23,7 +23,14 @@ if TYPE_CHECKING:
 
 TAKEN = 20_000  # records of a ring at once
 TIME = 4  # where the header holds the time
+THREAD, UID = 8, 11
 EXEC, FORK, EXIT = 1, 3, 4
+OTHER_CREDENTIALS = frozenset(
+    {EXEC, *(NUMBERS[kind] for kind in credentials.KINDS), *(NUMBERS[kind] for kind in NUMBERS if kind.startswith(("network.", "dns.")))}
+)
+"""Kinds whose records say themselves what the process holds from then on, and those that say who made the socket."""
+PLACED = frozenset({EXEC, FORK, EXIT, *CHANGES})
+"""Kinds that change the process tree."""
 
 _unpack = HEADER.unpack_from
 _new = KernelEvent.new
@@ -77,42 +84,63 @@ class EventStream:
         return min((ring.newest_taken for ring in rings if ring.waiting_bytes), default=taken[-1][0][TIME] if taken else 0)
 
     def event(self, header: tuple[Any, ...], record: bytes) -> KernelEvent | None:
-        """The event that a record is; None for a kind that this agent does not know, counted, and for a change that changed nothing."""
-        cls = EVENTS.get(header[0])
+        """The event that a record is; None for a kind that this agent does not know, counted, and for what tells nothing new."""
+        number = header[0]
+        cls = EVENTS.get(number)
         if cls is None:
             self._take_cgroup(header, record)
             return None
-        tree, number = self.tree, header[0]
-        image = tree.of(header[7], header[6], header[5])
+        image = self.tree.of(header[7], header[6], header[5])
+        if (image.uid if image.credentials is None else image.credentials.uid) != header[UID] and number not in OTHER_CREDENTIALS:
+            image = self.tree.owned(image, header[UID], header[THREAD])
         event = _new(cls)
         event.record, event.header, event.around = record, header, self.around
         self._number = event.number = self._number + 1
-        try:
-            if number == EXEC:
-                event.before = image
-                image, _ = tree.executed(record, image)
-                if self.around.hashes is not None:
-                    self.around.hashes.want(image.exe_identity, _places(image, self.around), partial(_set_hash, image))
-                if image.container_id is not None and self.around.containers.running.starts(image.container_id, image.cgroup):
-                    self._started(header, record, image, image.container_id)
-            elif number == FORK:
-                tree.forked(record, image)
-                cloned = cloned_event(header, record, self.around, image)
-                if cloned is not None:
-                    self._also.append(self._numbered(cloned))
-            elif number == EXIT:
-                self._stopped(header, record, image, tree.exited(header[7], header[6]))
-            elif number in CHANGES:
-                event.before = image
-                fields = CHANGES[number](header, record, image)
-                if fields is None:
-                    return None
-                image = tree.changed(image, fields) if fields else image
-        except ValueError:
-            self.unreadable += 1
-            return None
+        if number in PLACED:
+            try:
+                placed = self._placed(event, header, record, image)
+            except ValueError:
+                self.unreadable += 1
+                return None
+            if placed is None:
+                return None
+            image = placed
         event.image = image
         return event
+
+    def _placed(self, event: KernelEvent, header: tuple[Any, ...], record: bytes, image: Image) -> Image | None:
+        """Take what a record says of the process tree into it; returns the image of the process from then on, None for what tells nothing new."""
+        number = header[0]
+        if number == EXEC:
+            return self._executed(event, header, record, image)
+        if number == FORK:
+            self.tree.forked(record, image)
+            cloned = cloned_event(header, record, self.around, image)
+            if cloned is not None:
+                self._also.append(self._numbered(cloned))
+        elif number == EXIT:
+            if self.tree.is_gone(header[7], header[6]):  # two threads that ended at the same time both took themselves for the last one
+                return None
+            self._stopped(header, record, image, self.tree.exited(header[7], header[6]))
+        else:
+            event.before = image
+            fields = CHANGES[number](header, record, image)
+            if fields is None:
+                return None
+            return self.tree.changed(image, fields) if fields else image
+        return image
+
+    def _executed(self, event: KernelEvent, header: tuple[Any, ...], record: bytes, before: Image) -> Image:
+        if before.credentials is not None and before.credentials.uid != header[UID]:  # an exec keeps the real user id: what else the process held is not known
+            before = before.copied()
+            before.credentials, before.uid = None, header[UID]
+        event.before = before
+        image, _ = self.tree.executed(record, before)
+        if self.around.hashes is not None:
+            self.around.hashes.want(image.exe_identity, _places(image, self.around), partial(_set_hash, image))
+        if image.container_id is not None and self.around.containers.running.starts(image.container_id, image.cgroup):
+            self._started(header, record, image, image.container_id)
+        return image
 
     def _take_cgroup(self, header: tuple[Any, ...], record: bytes) -> None:
         """Learn from the record of a cgroup; one of a kind that this agent does not know is counted."""
@@ -156,7 +184,7 @@ def _places(image: Image, around: Surroundings) -> list[str]:
 def _set_hash(image: Image, digest: str | None) -> None:
     """The object `process` that events hold already gets the late field."""
     if image.view_of is not None:
-        image.view_of.exe_hash = digest  # type: ignore[attr-defined]
+        image.view_of.exe_hash = digest
 
 
 def _time_of(taken: tuple[tuple[Any, ...], bytes]) -> int:

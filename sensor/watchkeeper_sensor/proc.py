@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from watchkeeper_detection.redact import redact
 from watchkeeper_sensor.containers.cgroups import cgroup_key_of
@@ -47,7 +47,7 @@ def image_from_proc(image: Image, tree: ProcessTree) -> bool:
         return False
     folder = PROC / str(image.process_id)
     try:
-        status = dict(line.split(":", 1) for line in (folder / "status").read_text(errors="backslashreplace").split("\n") if ":" in line)
+        status = _status(folder)
         image.args = [redact(one.decode("utf-8", "backslashreplace")) for one in _bytes(folder / "cmdline").removesuffix(b"\0").split(b"\0")]
     except OSError:
         return False
@@ -87,12 +87,27 @@ def _tell_entry(image: Image, above: Image | None, *, has_started: bool) -> None
     image.entered_container = not first and not inside
 
 
+def credentials_from_proc(image: Image) -> Any:
+    """What the main thread of a process holds now, a CREDENTIALS tuple; None where the process is gone."""
+    stat = _stat(image.process_id)
+    if stat is None or abs(int(stat[19]) * TICK_NS - image.start) > TICK_NS:
+        return None
+    try:
+        return _credentials(_status(PROC / str(image.process_id)))
+    except (OSError, KeyError):  # gone meanwhile
+        return None
+
+
 def root_of(image: Image) -> str | None:
     """Root directory of a process, seen from its mount namespace; None where it is gone."""
     stat = _stat(image.process_id)
     if stat is None or abs(int(stat[19]) * TICK_NS - image.start) > TICK_NS:
         return None
     return _link(PROC / str(image.process_id) / "root")
+
+
+def _status(folder: Path) -> dict[str, str]:
+    return dict(line.split(":", 1) for line in (folder / "status").read_text(errors="backslashreplace").split("\n") if ":" in line)
 
 
 def _bytes(path: Path) -> bytes:

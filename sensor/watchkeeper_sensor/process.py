@@ -90,6 +90,7 @@ class Image:
         "name",
         "namespaces",
         "no_new_privileges",
+        "others",
         "previous_exe",
         "process_id",
         "seccomp",
@@ -97,6 +98,7 @@ class Image:
         "start",
         "stdio",
         "tty",
+        "uid",
         "view_of",
     )  # fmt: skip
 
@@ -114,6 +116,8 @@ class Image:
         self.cwd: str | None = None
         self.tty: str | None = None
         self.credentials: Any = None
+        self.uid: int | None = None  # the real user id, where no more is known of the credentials
+        self.others: dict[tuple[int, int], Image] | None = None  # (thread, its real user id) → the image with it
         self.namespaces: tuple[int, ...] | None = None
         self.login_uid: int | None = None
         self.session: int | None = None
@@ -137,12 +141,12 @@ class Image:
         other = _new_image(Image)
         for put, value in zip(_PUTS, _values_of(self), strict=True):
             put(other, value)
-        other.view_of = other.alike = None
+        other.view_of = other.alike = other.others = None
         return other
 
     def summary(self) -> Ancestor:
         identity = self.exe_identity
-        uid = self.credentials.uid if self.credentials else None
+        uid = self.credentials.uid if self.credentials else self.uid
         return Ancestor(self.id, self.process_id, self.exe, identity.inode if identity else None, self.name, self.args, uid, self.tty, self.container_id)
 
     def view(self, host: Host) -> ProcessView:

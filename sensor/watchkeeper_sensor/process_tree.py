@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 GONE = 512  # processes that ended, of which late records may still tell; the oldest go first
 PROCESSES = 65_536  # images held at most; the one unused for longest goes first, counted
+THREADS = 16  # of a process with user ids of their own that are remembered
 TICK_NS = 10_000_000  # /proc says start times in hundredths of a second, so the tree tells processes apart by those
 
 
@@ -129,6 +130,32 @@ class ProcessTree:
             setattr(image, name, value)
         self._put(image)
         return image
+
+    def owned(self, image: Image, uid: int, thread: int) -> Image:
+        """The image for a record with another real user id than the image has: nobody told of that change.
+
+        What else changed is read from /proc. Where the process is gone, or its main thread has another id than the thread that acted, the rest is not known.
+        """
+        found = image.others.get((thread, uid)) if image.others else None
+        if found is not None:
+            return found
+        from watchkeeper_sensor.proc import credentials_from_proc  # noqa: PLC0415 (read seldom)
+
+        held = credentials_from_proc(image)
+        other = image.copied()
+        other.credentials, other.uid = held if held is not None and held.uid == uid else None, uid
+        if (held is None or held.uid == uid) and self._images.get((image.process_id, image.start // TICK_NS)) is image:
+            self._put(other)
+        else:
+            if image.others is None or len(image.others) >= THREADS:
+                image.others = {}
+            image.others[(thread, uid)] = other
+        return other
+
+    def is_gone(self, process_id: int, start: int) -> bool:
+        """Whether the end of the process has been told."""
+        key = (process_id, start // TICK_NS)
+        return key in self._gone and key not in self._images
 
     def _change_container(self, before: Image, after: Image) -> str | None:
         """A process is in another container than before; returns the one that stopped by that."""

@@ -75,7 +75,7 @@ def _capabilities(view: Any) -> Any:
 
 def _user(view: Any) -> str | None:
     image = view.image
-    found: str | None = view.host.users.get(image.credentials.uid) if image.credentials is not None and image.container_id is None else None
+    found: str | None = view.host.users.get(view.uid) if image.container_id is None else None
     return found
 
 
@@ -142,7 +142,8 @@ def _ancestors(view: Any) -> Any:
 READERS: dict[str, Callable[[Any], Any]] = {
     **{name: _same(name) for name in ("id", "process_id", "container_process_id", "exe", "name", "args", "args_count", "args_truncated", "cwd", "login_uid")},
     **{name: _same(name) for name in ("tty", "no_new_privileges", "seccomp", "entered_container")},
-    **{name: _of_credentials(name) for name in ("uid", "euid", "suid", "fsuid", "gid", "egid", "sgid")},
+    "uid": lambda view: view.image.uid if view.image.credentials is None else view.image.credentials.uid,
+    **{name: _of_credentials(name) for name in ("euid", "suid", "fsuid", "gid", "egid", "sgid")},
     "command_line": lambda view: command_line(view.image.args),
     "env": _same("environment"),
     "session_id": _same("session"),

@@ -71,7 +71,8 @@ def an_event(kind, values, texts, image, **header):
 TEXT_FIELDS = frozenset(
     name
     for name in itertools.chain.from_iterable(layout.fields for layout in LAYOUTS)
-    if name.endswith(("path", "claimed", "directory", "abstract", "bound", "listener", "head", "exe", "name")) and not name.startswith(("record_", "open_file_"))
+    if name.endswith(("path", "claimed", "directory", "abstract", "bound", "listener", "head", "exe", "name"))
+    and not name.startswith(("record_", "open_file_"))
 )
 
 

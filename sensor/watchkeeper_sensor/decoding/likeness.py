@@ -29,7 +29,7 @@ CLASSES = 65_536  # of processes, numbered; past that they are numbered anew
 
 Range = tuple[int, int | None]
 
-_u32x3 = struct.Struct("<III")
+NOBODY = bytes(4)  # no process, as a record's bytes
 
 
 class Bytes(NamedTuple):
@@ -103,6 +103,7 @@ def _cut(ranges: list[Range]) -> Callable[[bytes], Hashable]:
 
 def _function(place: int | None, ranges: list[Range], of_process: list[str], *, of_call: bool) -> Callable[[Any], Hashable | None]:
     cut, class_of = _cut(ranges), ProcessClass(of_process)
+    process = slice((place or 0) + 8, (place or 0) + 12)
 
     def likeness(event: Any) -> Hashable | None:
         image, record = event.image, event.record
@@ -110,10 +111,8 @@ def _function(place: int | None, ranges: list[Range], of_process: list[str], *, 
         if held is None or (image.container_id is not None and held[0] is not event.around.containers.of(image.container_id)):
             held = class_of.hold(event)
         key: tuple[Any, ...] = (cut(record), held[1])
-        if place is not None:
-            flags, _, process = _u32x3.unpack_from(record, place)
-            if process or flags & records.PATH_USER:  # which process it is decides too
-                key = (*key, image.id)
+        if place is not None and (record[place] & records.PATH_USER or record[process] != NOBODY):  # which process it is decides too
+            key = (*key, image.id)
         return (*key, event.header[FLAGS], event.header[CALL], event.header[RESULT]) if of_call else key
 
     return likeness
