@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
  * Nobody else's program on this processor while ours runs.
  *
- * A record is put together in memory of its processor. Kernels up to 6.x run a tracepoint's programs without preemption; later ones do not, so that
- * another task's program could write into that memory, and one that is still running here is not run again: the kernel skips it and counts
- * that (agent: cause `preempted`). So preemption is held off where the kernel can (bpf_preempt_disable: 6.11), but for the moments before the
- * first instruction and between two programs of a chain: tail calls are not allowed meanwhile. Cost: 4 ns.
+ * A record is put together in memory of its processor. Kernels up to 6.x run a tracepoint's programs without preemption. Later ones guard tracepoints
+ * by SRCU instead, so that another task's program could write into that memory; and one that is still running here is not run again: the kernel
+ * skips it and counts that (agent: cause `preempted`). There, preemption is held off (bpf_preempt_disable: 6.11), but for the moments before the
+ * first instruction and between two programs of a chain: tail calls are not allowed meanwhile. Cost: 4 ns there, nothing elsewhere.
  */
 #pragma once
 
@@ -17,15 +17,21 @@
 extern void bpf_preempt_disable(void) __ksym __weak;
 extern void bpf_preempt_enable(void) __ksym __weak;
 
+/* Says by its presence that tracepoints are guarded so. */
+typedef struct {
+} class_srcu_fast_notrace_t;
+
+#define PROCESSOR_IS_SHARED bpf_core_type_exists(class_srcu_fast_notrace_t)
+
 static __always_inline void processor_hold(void)
 {
-	if (bpf_preempt_disable)
+	if (PROCESSOR_IS_SHARED && bpf_preempt_disable)
 		bpf_preempt_disable();
 }
 
 static __always_inline void processor_release(void)
 {
-	if (bpf_preempt_enable)
+	if (PROCESSOR_IS_SHARED && bpf_preempt_enable)
 		bpf_preempt_enable();
 }
 
