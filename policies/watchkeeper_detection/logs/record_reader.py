@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from watchkeeper_detection.json_text import NotJson, decode_json
-from watchkeeper_detection.logs import PROVIDERS
 from watchkeeper_detection.logs.envelopes import contents
 from watchkeeper_detection.logs.json_scan import values_of
 from watchkeeper_detection.logs.pieces import Elements, Lines, Piece, Split
 from watchkeeper_detection.logs.provider import Provider, Reads, RecordPlace, RecordRejected, RecordSkipped, TypedPath, event_id
+from watchkeeper_detection.logs.providers import PROVIDERS
 from watchkeeper_detection.logs.rejected import rejected
 
 if TYPE_CHECKING:

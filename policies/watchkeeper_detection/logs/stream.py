@@ -6,8 +6,8 @@ import codecs
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from watchkeeper_detection.logs import PROVIDERS
 from watchkeeper_detection.logs.provider import Provider, Reads, RecordPlace, RecordRejected
+from watchkeeper_detection.logs.providers import PROVIDERS
 from watchkeeper_detection.logs.record_reader import RecordReader
 from watchkeeper_detection.logs.splitter import Splitter
 

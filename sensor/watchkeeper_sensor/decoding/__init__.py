@@ -27,7 +27,7 @@ from watchkeeper_sensor.decoding import (
     system,
     tamper,
 )
-from watchkeeper_sensor.kernel import records
+from watchkeeper_sensor.kernel import records, tracepoints
 from watchkeeper_sensor.kernel.records import NUMBERS
 
 if TYPE_CHECKING:
@@ -46,3 +46,5 @@ CHANGES: dict[int, Change] = {NUMBERS[kind]: change for family in (acts, credent
 """Number of a record's kind → what it changes about the process's image."""
 
 LAYOUTS: tuple[Layout, ...] = (*records.LAYOUTS, *(layout for family in FAMILIES for layout in family.LAYOUTS))
+
+tracepoints.forget()  # all programs are chosen

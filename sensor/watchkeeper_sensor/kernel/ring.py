@@ -1,7 +1,8 @@
 """Rings: records come out by walking the memory that the kernel shares, twice as fast as one callback a record.
 
 A record in the ring is an 8-byte header (length with a busy and a discard bit) and its bytes, padded to eight. The consumer's place
-lies in a page that we write, the producer's in one that we read; data is mapped twice, so that no record is cut at the ring's end.
+lies in a page that we write, the producer's in one that we read. The kernel would map the data twice, so that no record is cut at the ring's end;
+that counts as memory twice, so we map it once and put the record at the end together.
 x86 orders loads as the walk needs them; other machines are read through libbpf's own walk (not built yet: `doctor` names it).
 Source: https://docs.kernel.org/bpf/ringbuf.html
 """
@@ -36,14 +37,14 @@ class Ring:
         self.size = size
         self.fd = bpf_map.fd
         self._consumer = mmap.mmap(bpf_map.fd, mmap.PAGESIZE, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE, offset=0)
-        self._producer = mmap.mmap(bpf_map.fd, mmap.PAGESIZE + 2 * size, mmap.MAP_SHARED, mmap.PROT_READ, offset=mmap.PAGESIZE)
+        self._producer = mmap.mmap(bpf_map.fd, mmap.PAGESIZE + size, mmap.MAP_SHARED, mmap.PROT_READ, offset=mmap.PAGESIZE)
         self._consumed = _place.unpack_from(self._consumer, 0)[0]
         self.newest_taken = 0  # time of the newest record that was taken, nanoseconds since boot
 
     def take(self, most: int) -> list[bytes]:
         """Up to `most` records, oldest first, copied out."""
         records: list[bytes] = []
-        memory, mask, consumed = self._producer, self.size - 1, self._consumed
+        memory, mask, consumed, end = self._producer, self.size - 1, self._consumed, mmap.PAGESIZE + self.size
         produced = _place.unpack_from(memory, 0)[0]
         told = consumed
         while consumed < produced and len(records) < most:
@@ -54,7 +55,9 @@ class Ring:
             if length & DISCARDED:
                 length &= ~DISCARDED
             else:
-                records.append(memory[at + HEADER_BYTES : at + HEADER_BYTES + length])
+                at += HEADER_BYTES
+                cut = at + length - end
+                records.append(memory[at : at + length] if cut <= 0 else memory[at:end] + memory[mmap.PAGESIZE : mmap.PAGESIZE + cut])
             consumed += (length + HEADER_BYTES + 7) & ~7
             if consumed - told >= TAKEN_AT_ONCE:
                 _place.pack_into(self._consumer, 0, consumed)
