@@ -15,7 +15,7 @@ from watchkeeper_cli.ending import FAILED, SUCCEEDED, USAGE, CommandError, flush
 from watchkeeper_cli.output.live import view_for
 from watchkeeper_cli.output.opening import said_meanwhile
 from watchkeeper_cli.output.text import clock, shown
-from watchkeeper_cli.policy_set import program_of
+from watchkeeper_cli.policy_set import kernel_program_of
 from watchkeeper_cli.sensing import started
 from watchkeeper_sensor.keeping import FolderInUseError, own_folder
 from watchkeeper_sensor.kernel.libbpf import BpfError, BpfUnavailableError
@@ -143,8 +143,7 @@ class Live:
             self._unwritten = error.strerror or str(error)
 
     def _agent(self, state: Path | None) -> Agent:
-        """The agent; the program of all rules, of which it keeps the kernel's, goes when this returns."""
-        program = program_of(self._request.policies, with_library=self._request.with_library, apart=True)
+        program = kernel_program_of(self._request.policies, with_library=self._request.with_library)
         with said_meanwhile("loading the sensor's programs into the kernel ..."):
             return started(program, state=state)
 
@@ -192,7 +191,7 @@ class Live:
         """Take up the policies as they are now; where they are wrong, those of before stay in force."""
         self._is_to_reload = False
         try:
-            agent.reload(program_of(self._request.policies, with_library=self._request.with_library, apart=True))
+            agent.reload(kernel_program_of(self._request.policies, with_library=self._request.with_library))
         except CommandError as error:
             self._say([*error.lines, f"the policies of before stay in force: {error}"], view)
         except (BpfError, BpfUnavailableError) as error:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from watchkeeper_detection.program import Program
 
 SUFFIXES = (".yaml", ".yml", ".json")
+KERNEL_PART = (".kernel", b"of these files the rules about the kernel")
+"""What makes the key of that part in the cache another one; no file of policies is called so."""
 
 
 @dataclass(slots=True)
@@ -81,17 +83,11 @@ def load_set(files: Iterable[tuple[str, bytes]]) -> PolicySet:
     return found
 
 
-def program_of(folders: Sequence[Path], *, with_library: bool, apart: bool = False) -> Program:
-    """The checked program of all policies, from the cache where it is. Ends the command when a policy is wrong, naming every error.
-
-    `apart`: check in a process of its own what is not in the cache: a long run keeps none of the 30 MiB that checking takes.
-    """
+def program_of(folders: Sequence[Path], *, with_library: bool) -> Program:
+    """The checked program of all policies, from the cache where it is. Ends the command when a policy is wrong, naming every error."""
     files = read_files(roots_of(folders, with_library=with_library))
     key = cache.key_of(files)
     program = cache.load(key)
-    if program is None and apart:
-        _checked_apart(folders, with_library=with_library)
-        program = cache.load(key)
     if program is None:
         from watchkeeper_detection.checking import check_policies
 
@@ -105,8 +101,29 @@ def program_of(folders: Sequence[Path], *, with_library: bool, apart: bool = Fal
     return program
 
 
-def _checked_apart(folders: Sequence[Path], *, with_library: bool) -> None:
-    """Fill the cache from another process. What is wrong with the policies is said by whoever asks next."""
+def kernel_program_of(folders: Sequence[Path], *, with_library: bool) -> Program:
+    """The part of `program_of` that the sensor judges by.
+
+    Another process makes what is not in the cache: a long run keeps none of the 30 MiB that checking takes, nor of the 8 that other rules take.
+    """
+    key = cache.key_of([*read_files(roots_of(folders, with_library=with_library)), KERNEL_PART])
+    program = cache.load(key)
+    if program is None:
+        _kept_by_another_process(key, folders, with_library=with_library)
+        program = cache.load(key)
+    return _of_kernel(program_of(folders, with_library=with_library)) if program is None else program
+
+
+def _of_kernel(program: Program) -> Program:
+    """Rules about what any kernel may tell; what this one tells is for the sensor to say."""
+    from watchkeeper_detection.program import narrowed_to
+    from watchkeeper_detection.vocabulary import kernel
+
+    return narrowed_to(program, {kind.name for kind in kernel.KINDS})
+
+
+def _kept_by_another_process(key: str, folders: Sequence[Path], *, with_library: bool) -> None:
+    """Fill the cache. What is wrong with the policies is said by whoever asks next."""
     child = os.fork()
     if child:
         os.waitpid(child, 0)
@@ -115,7 +132,7 @@ def _checked_apart(folders: Sequence[Path], *, with_library: bool) -> None:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)
         os.dup2(null, 2)
-        program_of(folders, with_library=with_library)
+        cache.store(key, _of_kernel(program_of(folders, with_library=with_library)))
     except CommandError:
         pass
     finally:

@@ -6,10 +6,15 @@ and compile it without a parser. Never code.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from watchkeeper_detection.cel.tree import TREE_VERSION, Node
 from watchkeeper_detection.detection import Confidence, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 PROGRAM_VERSION = 2
 
@@ -146,4 +151,15 @@ def decode(data: bytes) -> Program | None:
 def narrowed(program: Program, *, severity: Severity, first_seen: bool) -> Program:
     """The program with the rules of this severity or worse only, and without first-seen rules where there is no baseline for them."""
     rules = tuple(rule for rule in program.rules if rule.severity <= severity and (first_seen or rule.first_seen is None))
+    return msgspec.structs.replace(program, rules=rules)
+
+
+def narrowed_to(program: Program, kinds: Collection[str]) -> Program:
+    """The program with the rules that an event of one of these kinds can concern."""
+    wanted = frozenset(kinds)
+    rules = tuple(
+        rule
+        for rule in program.rules
+        if not wanted.isdisjoint(rule.kinds) or (rule.sequence and any(not wanted.isdisjoint(step.kinds) for step in rule.sequence.steps))
+    )
     return msgspec.structs.replace(program, rules=rules)

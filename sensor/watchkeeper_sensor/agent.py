@@ -14,6 +14,7 @@ import msgspec
 from watchkeeper_detection.detection import Act
 from watchkeeper_detection.engine import Engine
 from watchkeeper_detection.joining import spanning
+from watchkeeper_detection.program import narrowed_to
 from watchkeeper_sensor.decoding import PROGRAMS
 from watchkeeper_sensor.decoding.system import follow
 from watchkeeper_sensor.events import EventStream
@@ -76,12 +77,7 @@ class Health:
 def kernel_part(program: Program) -> Program:
     """The rules that something of the kernel can concern, with the kinds that the sensor tells."""
     told = {*ALL, *(kind for rule in program.rules for kind in rule.kinds if kind.startswith("sensor.")), "container.start", "container.stop"}
-    rules = tuple(
-        rule
-        for rule in program.rules
-        if told.intersection(rule.kinds) or (rule.sequence and any(told.intersection(step.kinds) for step in rule.sequence.steps))
-    )
-    return msgspec.structs.replace(program, rules=rules)
+    return narrowed_to(program, told)
 
 
 class Agent:

@@ -1,7 +1,9 @@
 import pytest
 
 from watchkeeper_cli import cache
-from watchkeeper_detection.program import Program
+from watchkeeper_cli.policy_set import kernel_program_of, program_of
+from watchkeeper_detection.program import Program, narrowed_to
+from watchkeeper_detection.vocabulary import kernel
 
 FILES = [("policy.yaml", b"kind: RuntimePolicy")]
 
@@ -54,3 +56,11 @@ def test_the_oldest_are_dropped():
     for number in range(cache.KEPT + 5):
         cache.store(f"{number:064}", a_program())
     assert len(list(cache.folder().iterdir())) == cache.KEPT
+
+
+def test_the_sensor_keeps_its_own_part_of_the_policies_and_no_other_rules():
+    cold, warm = (kernel_program_of((), with_library=True) for _ in range(2))
+    whole = program_of((), with_library=True)
+    concerned = narrowed_to(whole, {kind.name for kind in kernel.KINDS})
+    assert cold == warm == concerned
+    assert 0 < len(concerned.rules) < len(whole.rules)
