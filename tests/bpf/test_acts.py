@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from tests.bpf.calls import Compat, call
@@ -24,6 +25,8 @@ NOBODY = 65534
 @pytest.fixture
 def sleeper():
     process = subprocess.Popen(["/bin/sleep", "60"])
+    while Path(f"/proc/{process.pid}/stat").read_text().split()[1:3] != ["(sleep)", "S"]:  # its stack is moved once more after the exec is seen
+        time.sleep(0.001)
     yield process.pid
     process.kill()
     process.wait()

@@ -26,7 +26,7 @@ SLOW_TESTS = "tests/bpf"
 # From the host, as tests copy and run them under other names, where busybox would not know itself. All else is busybox.
 PROGRAMS = (
     *("sh", "bash", "cat", "chmod", "chown", "cp", "dd", "echo", "env", "false", "head", "id", "kill", "ln", "ls", "mkdir", "mknod", "mv", "readlink", "rm"),
-    *("rmdir", "sleep", "sort", "stat", "tail", "tee", "touch", "true", "uname", "wc", "mount", "umount", "unshare", "nsenter", "setpriv", "bpftool"),
+    *("rmdir", "sleep", "sort", "su", "stat", "tail", "tee", "touch", "true", "uname", "wc", "mount", "umount", "unshare", "nsenter", "setpriv", "bpftool"),
 )
 FOLDERS = (
     *("proc", "sys", "dev", "run", "tmp", "etc", "root", "data", "mnt", "venv", "var/tmp"),
@@ -148,6 +148,7 @@ def fill_root(root: Path) -> None:
     for name, text in {
         "passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n",
         "group": "root:x:0:\nnogroup:x:65534:\n",
+        "hostname": "guest\n",
         "hosts": "127.0.0.1 localhost guest\n::1 localhost\n",
         "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
         "venv-path": f"{sys.prefix}\n",
