@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from watchkeeper_detection.program import Guard, Program, Rule
 
 NOTHING: tuple[tuple[Detection, ...], tuple[Match, ...]] = ((), ())
+NOTHING_NOW: tuple[tuple[Detection, ...], tuple[Match, ...], tuple[Unit, ...]] = ((), (), ())
 PLAIN = frozenset({"string", "int", "bool", "double", "list(string)"})  # field types that are read as they are
 SAMPLED = range(64, 5184, 10)  # events of each kind by whose values the rules are placed anew
 MESSAGE_VALUE = 300  # characters of one value in a message
@@ -221,7 +222,7 @@ class Matcher:
         """What `match` gives of the rules that read no late field, and of the others those that may yet hold, for `match_late`."""
         held = self._held(event)
         if not held:
-            return (*NOTHING, ())
+            return NOTHING_NOW
         now = [unit for unit in held if unit.later is None]
         later = tuple([unit.later for unit in dict.fromkeys(held) if unit.later is not None and not self._is_held_back_now(unit.later, event)])
         return (*(self._judged(event, now) if now else NOTHING), later)
@@ -232,24 +233,24 @@ class Matcher:
 
     def _held(self, event: Event) -> list[Unit]:
         """The units whose condition, as far as it is tested at first, holds."""
-        statistics = self.statistics
-        number = statistics.events[event.kind]
-        statistics.events[event.kind] = number + 1
+        kind, events = event.kind, self.statistics.events
+        number = events[kind]
+        events[kind] = number + 1
         try:
-            index = self._indexes[event.kind]
+            index = self._indexes[kind]
         except KeyError:
-            index = self.index_of(event.kind)
+            index = self.index_of(kind)
         if index is None:
             return []
         try:
             found = index.find(event)
         except TypeError:  # a value of a type that its field can't have, a list in place of a name: every rule decides for itself
             found = list(dict.fromkeys(index.root.every()))
-        if number in SAMPLED:
+        if number < SAMPLED.stop and number in SAMPLED:
             self._look_at(event)
         if not found:
             return []
-        statistics.candidates += len(found)
+        self.statistics.candidates += len(found)
         held = [unit.whole for unit in found if unit.holds(event)]
         if number < FAILURE_SAMPLE or not number & 511:
             self._count_failures(event, [unit.whole for unit in found if unit.whole not in held])

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from watchkeeper_detection.redact import redact
 from watchkeeper_sensor.kernel import records
-from watchkeeper_sensor.kernel.records import pieces, text, texts
+from watchkeeper_sensor.kernel.records import block, pieces, text
 from watchkeeper_sensor.process_view import ProcessView
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ ENVIRONMENT = (
 )
 """Beginnings of variables that tell something about the program; others may hold secrets and are not kept."""
 _BEGINNINGS = tuple(one.encode() for one in ENVIRONMENT)
-REPEATING = 256  # letters of an argument that may come again; a longer one is not remembered
+REPEATING = 512  # bytes of arguments that may come again; longer ones are not remembered
 
 
 class Ancestor(NamedTuple):
@@ -97,6 +97,7 @@ class Image:
         "session",
         "start",
         "stdio",
+        "told",
         "tty",
         "uid",
         "view_of",
@@ -134,6 +135,7 @@ class Image:
         self.lineage: tuple[Ancestor, ...] = ()
         self.lineage_complete = False
         self.view_of: ProcessView | None = None
+        self.told: Ancestor | None = None  # the summary
         self.alike: dict[Any, tuple[object, int]] | None = None  # class of processes → what it keeps of this one
 
     def copied(self) -> Image:
@@ -141,13 +143,21 @@ class Image:
         other = _new_image(Image)
         for put, value in zip(_PUTS, _values_of(self), strict=True):
             put(other, value)
-        other.view_of = other.alike = other.others = None
+        other.forget()
         return other
 
+    def forget(self) -> None:
+        """What was made of it is made again when it is asked for."""
+        self.view_of = self.alike = self.others = self.told = None
+
     def summary(self) -> Ancestor:
+        if self.told is not None:
+            return self.told
         identity = self.exe_identity
         uid = self.credentials.uid if self.credentials else self.uid
-        return Ancestor(self.id, self.process_id, self.exe, identity.inode if identity else None, self.name, self.args, uid, self.tty, self.container_id)
+        inode = identity.inode if identity else None
+        self.told = Ancestor(self.id, self.process_id, self.exe, inode, self.name, self.args, uid, self.tty, self.container_id)
+        return self.told
 
     def view(self, host: Host) -> ProcessView:
         """The object `process` of events, made when somebody asks and kept."""
@@ -193,31 +203,56 @@ def image_of_exec(record: bytes, image: Image) -> Any:
     image.exe = text(record, made.exe_path)
     image.exe_identity = records.FILE_IDENTITY.pick(made, "exe")
     image.name = text(record, made.name)
-    image.args = [_redacted(one) for one in texts(record, made.argument_text)]
+    image.args = _arguments(block(record, made.argument_text))
     image.args_count = made.arguments
     image.args_truncated = made.argument_bytes > made.argument_text >> 16
-    image.environment = _selected(pieces(record, made.environment))
+    image.environment = _variables(block(record, made.environment))
     image.cwd = text(record, made.directory)
     image.tty = text(record, made.tty)
-    image.credentials = records.CREDENTIALS.pick(made, "credentials")
-    image.namespaces = tuple(records.NAMESPACES.pick(made, "namespaces"))
+    image.credentials = _same(records.CREDENTIALS.pick(made, "credentials"))
+    image.namespaces = _same(tuple(records.NAMESPACES.pick(made, "namespaces")))
     image.login_uid = None if made.login_uid == NO_LOGIN else made.login_uid
     image.session = made.session
     image.seccomp = SECCOMP[made.seccomp] if made.seccomp < len(SECCOMP) else None
     image.no_new_privileges = bool(made.no_new_privileges)
     image.container_process_id = made.container_process
     image.cgroup = made.record_cgroup
-    image.stdio = tuple(_descriptor(records.DESCRIPTOR.pick(made, f"stdio_{number}")) for number in range(3))
+    image.stdio = _descriptors(record[_STDIO])
     return made
 
 
-@lru_cache(maxsize=4096)
-def _remembered(text: str) -> str:
-    return redact(text)
+_STDIO_AT = dict(zip(records.EXEC.fields, records.EXEC.offsets(), strict=True))["stdio_0_type"]
+_STDIO = slice(_STDIO_AT, _STDIO_AT + 3 * records.DESCRIPTOR.size)
 
 
-def _redacted(text: str) -> str:
-    return _remembered(text) if len(text) <= REPEATING else redact(text)
+@lru_cache(maxsize=1024)
+def _descriptors(three: bytes) -> tuple[tuple[str, str | None, int | None], ...]:
+    size = records.DESCRIPTOR.size
+    return tuple(_descriptor(records.DESCRIPTOR.read(three[start : start + size])) for start in range(0, 3 * size, size))
+
+
+@lru_cache(maxsize=1024)
+def _same(values: Any) -> Any:
+    """One object for equal ones: many processes have the same credentials and namespaces."""
+    return values
+
+
+def _arguments(whole: bytes) -> list[str]:
+    return _repeating_arguments(whole) if len(whole) <= REPEATING else _redacted(whole)
+
+
+def _redacted(whole: bytes) -> list[str]:
+    return [redact(one.decode("utf-8", "backslashreplace")) for one in pieces(whole)]
+
+
+@lru_cache(maxsize=2048)
+def _repeating_arguments(whole: bytes) -> list[str]:
+    return _redacted(whole)
+
+
+@lru_cache(maxsize=256)
+def _variables(whole: bytes) -> dict[str, str]:
+    return _selected(pieces(whole))
 
 
 def _descriptor(found: Any) -> tuple[str, str | None, int | None]:
@@ -231,5 +266,5 @@ def _selected(variables: list[bytes]) -> dict[str, str]:
     for variable in variables:
         if variable.startswith(_BEGINNINGS):
             name, _, value = variable.decode("utf-8", "backslashreplace").partition("=")
-            found[name] = _redacted(value)
+            found[name] = redact(value)
     return found

@@ -50,7 +50,7 @@ class ProcessTree:
     def _place(self, image: Image, cgroup: int) -> None:
         """A process tells its cgroup, which nothing had told before: /proc does not show it from another cgroup namespace, and the record of a move may be lost."""
         image.cgroup, image.container_id = cgroup, self.containers.id_of(cgroup)
-        image.view_of = image.alike = None
+        image.forget()
         self.containers.running.joins(image.container_id, (image.process_id, image.start // TICK_NS))
         if image.start < self._since:
             self.containers.running.starts(image.container_id, cgroup)  # before us: no event
@@ -184,7 +184,7 @@ class ProcessTree:
         key = (process_id, start // TICK_NS)
         image = self._images.pop(key, None)
         if image is not None:
-            image.view_of = image.alike = None  # made again if somebody asks
+            image.forget()
             self._gone[key] = image  # its sockets close after its end
             if len(self._gone) > GONE:
                 self._gone.popitem(last=False)

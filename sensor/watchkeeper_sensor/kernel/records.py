@@ -168,16 +168,15 @@ def text(record: bytes, place: int) -> str | None:
     return record[at : at + length].decode("utf-8", "backslashreplace")
 
 
-def pieces(record: bytes, place: int) -> list[bytes]:
-    """The bytes of texts ended by NUL."""
-    at, length = place & 0xFFFF, place >> 16
-    whole = record[at : at + length]
+def block(record: bytes, place: int) -> bytes:
+    """The bytes at a place."""
+    at = place & 0xFFFF
+    return record[at : at + (place >> 16)]
+
+
+def pieces(whole: bytes) -> list[bytes]:
+    """Texts ended by NUL, as bytes."""
     return whole.removesuffix(b"\0").split(b"\0") if whole else []
-
-
-def texts(record: bytes, place: int) -> list[str]:
-    """Texts ended by NUL."""
-    return [one.decode("utf-8", "backslashreplace") for one in pieces(record, place)]
 
 
 RECORD = Layout("record", "kind H, flags H, size I, id Q, time Q, cgroup Q, start Q, process I, thread I, syscall i, result i, uid I, padding I")
