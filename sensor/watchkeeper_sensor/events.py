@@ -91,7 +91,7 @@ class EventStream:
             self._take_cgroup(header, record)
             return None
         image = self.tree.of(header[7], header[6], header[5])
-        if (image.uid if image.credentials is None else image.credentials.uid) != header[UID] and number not in OTHER_CREDENTIALS:
+        if (image.uid if image.credentials is None else image.credentials.uid) != header[UID] and not _is_of_another(number, header):
             image = self.tree.owned(image, header[UID], header[THREAD])
         event = _new(cls)
         event.record, event.header, event.around = record, header, self.around
@@ -171,6 +171,11 @@ class EventStream:
     def _numbered(self, event: KernelEvent) -> KernelEvent:
         self._number = event.number = self._number + 1
         return event
+
+
+def _is_of_another(number: int, header: tuple[Any, ...]) -> bool:
+    """Whether the record's user id may be another than the process's: the end of a process is told by its last thread, which may have had its own."""
+    return number in OTHER_CREDENTIALS or (number == EXIT and header[THREAD] != header[7])
 
 
 def _places(image: Image, around: Surroundings) -> list[str]:

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,24 @@ int main(void)
 	return 0;
 }
 """
+
+
+def test_the_end_of_a_process_is_its_own_whichever_thread_is_last(watch, in_child):
+    watching = watch("process.exit")
+
+    def act():
+        def outlives():
+            call("setresuid", NOBODY, NOBODY, NOBODY)
+            time.sleep(0.2)
+            call("exit", 0)
+
+        threading.Thread(target=outlives).start()
+        time.sleep(0.1)
+        call("exit", 0)
+
+    pid, _ = in_child(act)
+    (end,) = watching.events("process.exit", process=pid)
+    assert end.process.uid == 0
 
 
 COMPILER = shutil.which("cc") or shutil.which("clang") or shutil.which("clang-14")
