@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from tests.bpf.conftest import SLOWER
 from tests.support.events import a_policy, a_program
 
 from watchkeeper_sensor.agent import Agent
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from watchkeeper_detection.detection import Detection
 
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 10.0 * SLOWER
 
 
 def a_rule(name: str, when: str, *, on: str = "process.exec", more: str = "") -> str:

@@ -12,11 +12,12 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.bpf.conftest import SLOWER
 
 from watchkeeper_sensor.kernel.privileges import KEPT
 
 COMMAND = Path(sys.executable).with_name("watchkeeper")
-PATIENCE = 30.0
+PATIENCE = 30.0 * SLOWER
 POLICY = """
 apiVersion: watchkeeper.dev/v1alpha1
 kind: RuntimePolicy
