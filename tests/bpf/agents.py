@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from tests.bpf.conftest import SLOWER
+from tests.bpf.patience import SLOWER
 from tests.support.events import a_policy, a_program
 
 from watchkeeper_sensor.agent import Agent

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.bpf.agents import Judging
+from tests.bpf.patience import SLOWER
 
 from watchkeeper_sensor.decoding import PROGRAMS
 from watchkeeper_sensor.events import EventStream
@@ -18,7 +19,6 @@ from watchkeeper_sensor.surroundings import Surroundings
 
 OBJECT = Path(__file__).parents[2] / "build" / "bpf" / "sensor.bpf.o"
 ALL_KINDS = frozenset(kind for program in PROGRAMS for kind in program.kinds)
-SLOWER = float(os.environ.get("WATCHKEEPER_SLOWER", "1"))  # how much slower than a host: emulated kernels set it
 PATIENCE_SECONDS = 5.0 * SLOWER
 MANY = 60  # tests of a session: then all programs are loaded at once, which is quicker than kind by kind
 HASHES = (1, 9)  # BPF_MAP_TYPE_HASH, _LRU_HASH: where programs keep what they saw

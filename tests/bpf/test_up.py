@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.bpf.conftest import SLOWER
+from tests.bpf.patience import SLOWER
 
 from watchkeeper_sensor.kernel.privileges import KEPT
 
