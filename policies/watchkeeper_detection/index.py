@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 class Candidate(Protocol):
     """A rule as the index knows it."""
 
+    @property
+    def reads(self) -> Collection[str]:
+        """Fields that decide whether it holds."""
+
     def left_for(self, event: Event, known: Collection[str], /) -> Self | None:
         """What is left to test on events that have the same values of the `known` fields; None when it can't hold for them."""
 
@@ -32,7 +36,9 @@ class Candidate(Protocol):
 R = TypeVar("R", bound=Candidate)
 
 COMBINATIONS = 8192  # of probed fields' values remembered
-ALIKE = 8192  # likenesses of events remembered
+ALIKE = 2048  # likenesses of events remembered, for each kind; a few hundred bytes each
+SETS = 256  # sets of rules found, for each kind, whose outcomes are remembered
+OUTCOMES = 512  # of one such set
 PATTERN_MEMO = 8192  # values remembered per field; user agents and addresses repeat, an attacker's do not
 SET_MEMORY_BYTES = 256 << 20  # of the set's automaton; a set that runs out answers "no", so it gets plenty
 PATTERN_VALUE_BYTES = 4096  # a longer value is matched, but not remembered
@@ -64,6 +70,25 @@ class Probe(Generic[R]):
         self.get: Callable[[Any], Branch[R] | None] = table.get
 
 
+class Found(tuple[R, ...]):  # noqa: SLOT001 (a tuple has no room for slots)
+    """Rules that events of one likeness may meet. Which of them hold is remembered too, by the fields that they read."""
+
+    likeness: Callable[[Any], Hashable | None] | None
+    outcomes: dict[Hashable, list[R]]
+
+    def holding(self, event: Event, test: Callable[[Event, Sequence[R]], list[R]]) -> list[R]:
+        """Those that hold, by `test` where it is not known."""
+        if self.likeness is None or (key := self.likeness(event)) is None:
+            return test(event, self)
+        outcome = self.outcomes.get(key)
+        if outcome is None:
+            outcome = test(event, self)
+            if len(self.outcomes) >= OUTCOMES:
+                self.outcomes.clear()
+            self.outcomes[key] = outcome
+        return outcome
+
+
 class Index(Generic[R]):
     """The tree, and a memo: records repeat, so what the values of some fields lead to is worked out once for each combination.
 
@@ -75,7 +100,8 @@ class Index(Generic[R]):
         self.root = root
         self._met: type[Event] | None = None  # class of the events that came last
         self._likeness: Callable[[Any], Hashable | None] | None = None  # theirs
-        self._alike: dict[Hashable, Sequence[R]] = {}
+        self._alike: dict[Hashable, Found[R]] = {}
+        self._sets: dict[Sequence[R], Found[R]] = {}
         self._memo: dict[Any, tuple[tuple[R, ...], tuple[Probe[R], ...]]] = {}
         self._remember(sorted({probe.path for probe in root.probes} if remembered is None else remembered))
 
@@ -93,16 +119,28 @@ class Index(Generic[R]):
             return self._looked_up(event)
         found = self._alike.get(key)
         if found is None:
-            found = self._looked_up(event)
+            found = self._set_of(tuple(self._looked_up(event)), event)
             if len(self._alike) >= ALIKE:
                 self._alike.clear()
             self._alike[key] = found
+        return found
+
+    def _set_of(self, rules: tuple[R, ...], event: Event) -> Found[R]:
+        found = self._sets.get(rules)
+        if found is None:
+            found = Found(rules)
+            found.outcomes = {}
+            found.likeness = event.likeness({path for rule in rules for path in rule.reads}) if rules else None
+            if len(self._sets) >= SETS:
+                self._sets.clear()
+            self._sets[rules] = found
         return found
 
     def _meet(self, events: type[Event]) -> None:
         """Events of another class than before: they may be told apart without decoding them."""
         self._met = events
         self._alike.clear()
+        self._sets.clear()
         self._likeness = events.likeness(self.paths())
 
     def paths(self) -> set[str]:

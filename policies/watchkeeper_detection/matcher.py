@@ -17,7 +17,7 @@ from watchkeeper_detection.cel.compile import compile_condition, compile_value
 from watchkeeper_detection.cel.requirements import clauses
 from watchkeeper_detection.cel.tree import Field
 from watchkeeper_detection.detection import Detection, Entity, Place, detection_id
-from watchkeeper_detection.index import Index, getter
+from watchkeeper_detection.index import Found, Index, getter
 from watchkeeper_detection.late import early_part, late_reads, reads_of
 from watchkeeper_detection.match import ABOUT, Match, Scalar, scalar, scalars
 from watchkeeper_detection.placing import Placed, Rates, Sample, build, indexable
@@ -25,7 +25,7 @@ from watchkeeper_detection.redact import redact
 from watchkeeper_detection.unit import NONE, Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from watchkeeper_detection.cel.tree import Node
     from watchkeeper_detection.event import Event
@@ -178,6 +178,10 @@ def is_absent(value: object) -> bool:
     return value is None or (isinstance(value, msgspec.Raw) and bytes(value) == b"null")
 
 
+def _holding(event: Event, units: Sequence[Unit]) -> list[Unit]:
+    return [unit.whole for unit in units if unit.holds(event)]
+
+
 class Matcher:
     """Judges events one by one against all rules."""
 
@@ -251,7 +255,7 @@ class Matcher:
         if not found:
             return []
         self.statistics.candidates += len(found)
-        held = [unit.whole for unit in found if unit.holds(event)]
+        held = found.holding(event, _holding) if found.__class__ is Found else _holding(event, found)
         if number < FAILURE_SAMPLE or not number & 511:
             self._count_failures(event, [unit.whole for unit in found if unit.whole not in held])
         return held

@@ -50,6 +50,11 @@ class Unit:
             node.path for node in nodes if isinstance(node, Field) and not (node.step or node.words) and node.type in SCALARS and not is_computed(node.path)
         }
 
+    @property
+    def reads(self) -> set[str]:
+        """Fields that decide whether the condition holds."""
+        return {node.path for node in walk(self.when) if isinstance(node, Field) and not node.step} if self.when is not None else set()
+
     def left_for(self, event: Event, known: Collection[str]) -> Unit | None:
         """What is left to test on events that have the same values of the `known` fields; None when it can't hold for them."""
         if known is not self._known:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -48,6 +49,11 @@ class ProcessView:
     def whole(self) -> msgspec.Struct:
         """All fields, as a recording holds them."""
         return _Process(**{field.name: getattr(self, field.name) for field in msgspec.structs.fields(_Process)})
+
+
+@lru_cache(maxsize=512)
+def _line(args: tuple[str, ...]) -> str | None:
+    return command_line([*args])
 
 
 def _same(name: str) -> Callable[[Any], Any]:
@@ -122,7 +128,7 @@ def _parent(view: Any) -> Any:
         exe_inode=parent.exe_inode,
         name=parent.name,
         args=parent.args,
-        command_line=command_line(parent.args),
+        command_line=_line(tuple(parent.args)),
         uid=parent.uid,
         tty=parent.tty,
         container_id=parent.container_id,
@@ -139,16 +145,21 @@ def _ancestors(view: Any) -> Any:
     )
 
 
+AS_IT_IS = {
+    **{name: name for name in ("id", "process_id", "container_process_id", "exe", "name", "args", "args_count", "args_truncated", "cwd", "login_uid")},
+    **{name: name for name in ("tty", "no_new_privileges", "seccomp", "entered_container")},
+    "env": "environment",
+    "session_id": "session",
+    "is_container_entry": "container_entry",
+}
+"""Fields that the image holds as they are → its attribute."""
+
 READERS: dict[str, Callable[[Any], Any]] = {
-    **{name: _same(name) for name in ("id", "process_id", "container_process_id", "exe", "name", "args", "args_count", "args_truncated", "cwd", "login_uid")},
-    **{name: _same(name) for name in ("tty", "no_new_privileges", "seccomp", "entered_container")},
+    **{name: _same(attribute) for name, attribute in AS_IT_IS.items()},
     "uid": lambda view: view.image.uid if view.image.credentials is None else view.image.credentials.uid,
     **{name: _of_credentials(name) for name in ("euid", "suid", "fsuid", "gid", "egid", "sgid")},
-    "command_line": lambda view: command_line(view.image.args),
-    "env": _same("environment"),
-    "session_id": _same("session"),
+    "command_line": lambda view: _line(tuple(view.image.args)),
     "cgroup_id": lambda view: view.image.cgroup or None,
-    "is_container_entry": _same("container_entry"),
     "started_at": lambda view: time_text(view.image.start + view.host.clock.boot_time_ns) if view.host.clock is not None else None,
     "cgroup_path": lambda view: view.host.cgroup_path(view.image.cgroup) if view.host.cgroup_path is not None and view.image.cgroup else None,
     "root_path": _root,

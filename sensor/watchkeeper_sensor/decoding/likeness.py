@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import itertools
 import struct
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from watchkeeper_detection.fields import fields
 from watchkeeper_detection.index import getter
 from watchkeeper_detection.vocabulary import COMMON_ROOTS
 from watchkeeper_sensor.kernel import records
+from watchkeeper_sensor.process_view import AS_IT_IS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping
@@ -25,7 +27,8 @@ NEVER = frozenset({"process.thread_id", "container.cgroup_id"})
 """Fields of those roots that two events of one image may have different values of."""
 UNDER_HOST_MOUNT, MOUNTS = "file.under_host_mount", "container.mount_targets"
 FLAGS, CALL, RESULT = 1, 9, 10  # where the header holds what the call was and how it ended
-CLASSES = 65_536  # of processes, numbered; past that they are numbered anew
+UNHASHABLE = (list, dict)
+CLASSES = 4096  # of processes, numbered; past that they are numbered anew
 
 Range = tuple[int, int | None]
 
@@ -39,6 +42,7 @@ class Bytes(NamedTuple):
     only     field → ranges that it is made of besides
     by_call  fields that the call and its result decide too
     never    fields that something else decides too
+    by_value whether its own fields are told by their values: for kinds of which an image has one event alone
     place    offset of a file's flags, device and process, where a record holds a path that may be the caller's word
     """
 
@@ -46,6 +50,7 @@ class Bytes(NamedTuple):
     only: Mapping[str, tuple[Range, ...]] = {}
     by_call: frozenset[str] = frozenset()
     never: frozenset[str] = frozenset()
+    by_value: bool = False
     place: int | None = None
 
 
@@ -62,9 +67,10 @@ def likeness_of(told: Bytes, paths: Iterable[str]) -> Callable[[Any], Hashable |
     of_call = False
     for path in paths:
         root = path.partition(".")[0]
-        if root in COMMON_ROOTS or path in told.never or path in NEVER or fields()[path].late:
+        field = fields().get(path)
+        if field is None or field.late or root in COMMON_ROOTS or path in told.never or path in NEVER:
             return None
-        if root in OF_PROCESS:
+        if root in OF_PROCESS or (told.by_value and root != "syscall"):
             of_process.append(path)
         elif root == "syscall":
             of_call = True
@@ -122,15 +128,17 @@ class ProcessClass:
     """Numbers images by the values of some fields of theirs and of their containers."""
 
     def __init__(self, paths: list[str]) -> None:
-        self._readers = [getter(path) for path in paths]
+        held = [AS_IT_IS.get(path.removeprefix("process.")) for path in paths]
+        self._attributes = [attrgetter(name) for name in held if name is not None]
+        self._readers = [getter(path) for path, name in zip(paths, held, strict=True) if name is None]
         self._numbers: dict[Any, int] = {}
         self._following = itertools.count()
 
     def hold(self, event: Any) -> tuple[object, int]:
         """What the image keeps: what is known of its container, and its number."""
         image = event.image
-        values = [read(event) for read in self._readers]
-        key = tuple([tuple(one) if one.__class__ is list else one for one in values])
+        values = [*[read(image) for read in self._attributes], *[read(event) for read in self._readers]]
+        key = tuple([_frozen(one) if one.__class__ in UNHASHABLE else one for one in values])
         number = self._numbers.get(key)
         if number is None:
             if len(self._numbers) >= CLASSES:
@@ -141,3 +149,7 @@ class ProcessClass:
             image.alike = {}
         image.alike[self] = held
         return held
+
+
+def _frozen(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if value.__class__ is list else tuple(value.items())

@@ -6,6 +6,7 @@ from typing import Any
 
 from watchkeeper_detection.record_types import record_type
 from watchkeeper_sensor.decoding.kernel_event import kind
+from watchkeeper_sensor.decoding.likeness import Bytes
 from watchkeeper_sensor.kernel import records
 from watchkeeper_sensor.kernel.ends import DENIED, FAILED
 from watchkeeper_sensor.kernel.programs import BpfProgram
@@ -66,7 +67,7 @@ PROGRAMS = (
 )
 
 EVENTS = (
-    kind("process.exec", {"exec": _exec}),
+    kind("process.exec", {"exec": _exec}, Bytes(by_value=True)),
     kind("process.exec_failed", {"exec": _exec_failed}),
     kind("process.fork", {"fork": _fork}),
     kind("process.exit", {"exit": _exit}),
