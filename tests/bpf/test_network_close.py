@@ -150,7 +150,9 @@ def test_the_bytes_of_many_connections_at_once_are_right_however_they_end(watch,
     programs = ("network_open", "network_close")
     found = watching.events("network.close", where=lambda event: event.connection.cookie in sent, count=len(sent), by=programs)
     told = {event.connection.cookie: (event.connection.bytes_sent, event.connection.bytes_received) for event in found}
-    assert told.items() <= sent.items()
+    wrong = {cookie: counts for cookie, counts in told.items() if counts != sent[cookie]}
+    assert len(wrong) <= watching.sensor.skipped_since("network_open")  # nobody saw whose the first packet was, which counts as a byte
+    assert all(counts == (sent[cookie][0] + 1, sent[cookie][1]) for cookie, counts in wrong.items())
     assert len(told) >= len(sent) - watching.sensor.skipped_since(*programs)
     assert {event.syscall.error for event in found} == {None}
 
