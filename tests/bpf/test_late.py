@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.bpf.agents import a_rule
+from tests.bpf.patience import SLOWER
 from tests.bpf.test_containers import BUNDLE, ID, POD, cgroup, start_in
 
 from watchkeeper_sensor.containers.runtimes import Runtimes
@@ -199,7 +200,10 @@ def test_the_package_of_a_program_is_known_and_that_of_one_from_nowhere_is_absen
         a_rule("packaged", 'process.exe == "/usr/bin/sleep" && process.exe_package == "coreutils"'),
         a_rule("foreign", f'process.exe == "{program}" && !has(process.exe_package)', more=more),
     )
-    subprocess.run(["/bin/sleep", "0"], check=True)
+    end = time.monotonic() + 20 * SLOWER
+    while not [one for one in watching.seen if one.rule == "packaged"] and time.monotonic() < end:  # the index is built when it is first asked
+        subprocess.run(["/bin/sleep", "0"], check=True)
+        watching.round()
     subprocess.run([program, "0"], check=True)
     assert watching.found("packaged")[0].unresolved == ()
     assert watching.found("foreign")[0].unresolved == ()
