@@ -61,6 +61,11 @@ class Event:
         self.fills = fills
 
     @classmethod
+    def repeats(cls, _path: str) -> bool:
+        """Whether a field's values are few enough that telling events apart by it too leaves many alike."""
+        return False
+
+    @classmethod
     def likeness(cls, _paths: Iterable[str]) -> Callable[[Any], Hashable | None] | None:
         """A function that gives the same key for events of this class that have the same values of these fields, without decoding them; None: for that one
         there is none. None in place of the function where these fields can't be told so.

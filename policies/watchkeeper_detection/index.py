@@ -75,17 +75,23 @@ class Found(tuple[R, ...]):  # noqa: SLOT001 (a tuple has no room for slots)
 
     likeness: Callable[[Any], Hashable | None] | None
     outcomes: dict[Hashable, list[R]]
+    known: int  # answers out of them since they were begun
 
     def holding(self, event: Event, test: Callable[[Event, Sequence[R]], list[R]]) -> list[R]:
         """Those that hold, by `test` where it is not known."""
         if self.likeness is None or (key := self.likeness(event)) is None:
             return test(event, self)
         outcome = self.outcomes.get(key)
-        if outcome is None:
-            outcome = test(event, self)
-            if len(self.outcomes) >= OUTCOMES:
-                self.outcomes.clear()
-            self.outcomes[key] = outcome
+        if outcome is not None:
+            self.known += 1
+            return outcome
+        outcome = test(event, self)
+        if len(self.outcomes) >= OUTCOMES:
+            self.outcomes.clear()
+            if self.known < OUTCOMES:  # ports, sizes and the like hardly repeat
+                self.likeness = None
+            self.known = 0
+        self.outcomes[key] = outcome
         return outcome
 
 
@@ -100,6 +106,7 @@ class Index(Generic[R]):
         self.root = root
         self._met: type[Event] | None = None  # class of the events that came last
         self._likeness: Callable[[Any], Hashable | None] | None = None  # theirs
+        self._decisive: frozenset[str] = frozenset()  # fields that it goes by
         self._alike: dict[Hashable, Found[R]] = {}
         self._sets: dict[Sequence[R], Found[R]] = {}
         self._memo: dict[Any, tuple[tuple[R, ...], tuple[Probe[R], ...]]] = {}
@@ -115,11 +122,15 @@ class Index(Generic[R]):
         """Every rule that the event may meet; one placed under several alternatives may come twice."""
         if event.__class__ is not self._met:
             self._meet(event.__class__)
-        if self._likeness is None or (key := self._likeness(event)) is None:
+        if self._likeness is None:
             return self._looked_up(event)
+        if (key := self._likeness(event)) is None:
+            return self._probed((self.root.rules, self.root.probes), event)
         found = self._alike.get(key)
         if found is None:
-            found = self._set_of(tuple(self._looked_up(event)), event)
+            rules = self._probed((self.root.rules, self.root.probes), event)
+            left = [rule.left_for(event, self._decisive) for rule in dict.fromkeys(rules)]
+            found = self._set_of(tuple([rule for rule in left if rule is not None]), event)
             if len(self._alike) >= ALIKE:
                 self._alike.clear()
             self._alike[key] = found
@@ -129,7 +140,7 @@ class Index(Generic[R]):
         found = self._sets.get(rules)
         if found is None:
             found = Found(rules)
-            found.outcomes = {}
+            found.outcomes, found.known = {}, 0
             found.likeness = event.likeness({path for rule in rules for path in rule.reads}) if rules else None
             if len(self._sets) >= SETS:
                 self._sets.clear()
@@ -141,15 +152,12 @@ class Index(Generic[R]):
         self._met = events
         self._alike.clear()
         self._sets.clear()
-        self._likeness = events.likeness(self.paths())
-
-    def paths(self) -> set[str]:
-        """Fields that decide what is found."""
-        found, branches = set(self._paths), [self.root]
+        probed, branches = set[str](), [self.root]
         for branch in branches:
-            found.update(probe.path for probe in branch.probes)
+            probed.update(probe.path for probe in branch.probes)
             branches += [below for probe in branch.probes for below in probe.table.branches()]
-        return found
+        self._decisive = frozenset(probed.union(path for path in self._paths if events.repeats(path)))
+        self._likeness = events.likeness(self._decisive)
 
     def _looked_up(self, event: Event) -> Sequence[R]:
         if self._read is None:

@@ -91,6 +91,10 @@ class KernelEvent(Event):
     told: Bytes | None = None  # what of the record its fields are made of, where that is said
 
     @classmethod
+    def repeats(cls, path: str) -> bool:
+        return cls.told is not None and path not in cls.told.only and likeness_of(cls.told, [path]) is not None
+
+    @classmethod
     def likeness(cls, paths: Iterable[str]) -> Callable[[Any], Hashable | None] | None:
         return None if cls.told is None else likeness_of(cls.told, paths)
 

@@ -49,8 +49,10 @@ def is_runtime_socket(bound: str | None, path: str | None, abstract: str | None,
 
 
 def _connection(event: Any) -> Any:
-    record = event.record
-    made = CONNECTION.read(record)
+    return _told(event.record, CONNECTION.read(event.record))
+
+
+def _told(record: bytes, made: Any) -> Any:
     ends = records.ENDPOINTS.pick(made, "ends")
     path, abstract = text(record, made.unix_path), text(record, made.unix_abstract)
     its = connection_part(ends, path, abstract)
@@ -68,8 +70,8 @@ def _connection(event: Any) -> Any:
 
 
 def _opening(event: Any) -> Any:
-    its = _connection(event)
     made = CONNECTION.read(event.record)
+    its = _told(event.record, made)
     if its.protocol == "tcp":
         its.fast_open = bool(made.flags & FAST_OPEN)
     if its.local_ip in UNBOUND and its.local_port is None:
@@ -87,8 +89,8 @@ def _socket(event: Any) -> Any:
 
 
 def _ending(event: Any) -> Any:
-    its = _connection(event)
     made = CONNECTION.read(event.record)
+    its = _told(event.record, made)
     if made.flags & COUNTED:
         its.bytes_sent, its.bytes_received = made.bytes_sent, made.bytes_received
     if made.opened:
