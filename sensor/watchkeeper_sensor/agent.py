@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import resource
 import time
-from collections import Counter, OrderedDict, deque
-from dataclasses import dataclass, field
+from collections import OrderedDict, deque
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,6 +16,7 @@ from watchkeeper_detection.program import narrowed_to
 from watchkeeper_sensor.decoding import PROGRAMS
 from watchkeeper_sensor.decoding.system import follow
 from watchkeeper_sensor.events import EventStream
+from watchkeeper_sensor.health import Health
 from watchkeeper_sensor.keeping import Keeper, KeepingError
 from watchkeeper_sensor.kernel.enforcement import Enforcement, enforcement_of, protect, tell_scope
 from watchkeeper_sensor.kernel.filters import filters_of
@@ -39,39 +38,16 @@ if TYPE_CHECKING:
     from watchkeeper_detection.match import Match
     from watchkeeper_detection.program import Program
     from watchkeeper_sensor.kernel.filters import Filters
-    from watchkeeper_sensor.kernel.programs import BlindSpot
     from watchkeeper_sensor.late.feed import Feed
 
 KEEP_SECONDS = 5.0  # between two savings of the state
 SOON_SECONDS = 0.01  # to wait for records while matches wait for the moment to pass
 LATENESS_NS = 15_000_000  # between a record's time and its place in a ring: a program of the kernel is interrupted, but not for long
 ACTS_KEPT = 10_000  # of events whose matches wait for others
-DELAYS_KEPT = 10_000
 LEAVING = 100_000  # matches of one round that go elsewhere
 ENFORCING = "exec_enforce"
 GAINED, HOLDINGS = "exec.gained_capabilities", ("credentials.change", "credentials.capabilities")
 ALL = frozenset(kind for program in PROGRAMS for kind in program.kinds)
-
-
-@dataclass(slots=True)
-class Health:
-    """How the agent does, since it started."""
-
-    started_at: float
-    kinds: tuple[str, ...]
-    blind_spots: list[BlindSpot]
-    events: int = 0
-    detections: Counter[str] = field(default_factory=Counter)  # severity → how many
-    lost: Counter[str] = field(default_factory=Counter)  # kind → records
-    unlabelled: int = 0  # events of a container that no runtime file describes
-    in_containers: int = 0
-    delays_ms: deque[float] = field(default_factory=lambda: deque(maxlen=DELAYS_KEPT))  # from the act to its detection
-
-    @property
-    def resident_bytes(self) -> int:
-        """Memory in use now."""
-        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 (once a second)
-            return int(file.read().split()[1]) * resource.getpagesize()
 
 
 def kernel_part(program: Program) -> Program:
