@@ -58,6 +58,13 @@ static __always_inline bool record_of_quiet_process(void)
 	return bpf_map_lookup_elem(&quiet_processes, &process) != 0;
 }
 
+/* A bucket's share: a twentieth while half of the ring waits for the agent, so that there is room for those who told little. */
+static __always_inline u64 record_share(u64 whole)
+{
+	bool is_behind = bpf_ringbuf_query(&activity, BPF_RB_AVAIL_DATA) * 2 > bpf_ringbuf_query(&activity, BPF_RB_RING_SIZE);
+	return is_behind ? whole / 20 : whole;
+}
+
 /* Whether the bucket of this kind and cgroup has a token left. */
 static __always_inline bool record_within_rate(u32 kind, u64 cgroup, u64 now)
 {
@@ -70,7 +77,7 @@ static __always_inline bool record_within_rate(u32 kind, u64 cgroup, u64 now)
 	}
 	u64 passed = now - bucket->updated;
 	if (passed > 1000000) { /* a millisecond: updated seldom, so that processors do not fight for it */
-		u64 most = burst * 1000, filled = passed / 1000 * rate_per_second / 1000;
+		u64 most = record_share(burst * 1000), filled = passed / 1000 * record_share(rate_per_second) / 1000;
 		s64 tokens = bucket->tokens + (s64)(filled > most ? most : filled);
 		bucket->updated = now;
 		bucket->tokens = tokens > (s64)most ? (s64)most : tokens;

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from watchkeeper_sensor.process import Image
     from watchkeeper_sensor.surroundings import Surroundings
 
-TAKEN = 20_000  # records of a ring at once
+TAKEN = 4_000  # records of a ring at once: some 600 bytes each until they are judged
 TIME = 4  # where the header holds the time
 THREAD, UID = 8, 11
 EXEC, FORK, EXIT = 1, 3, 4

@@ -46,6 +46,10 @@ class AgentCollector(Collector):
         for kind, count in dict(health.lost).items():
             lost.add_metric([kind], count)
         yield lost
+        told = CounterMetricFamily("watchkeeper_sensor_records_told", "Records that the kernel told, by kind.", labels=["kind"])
+        for kind, count in agent.kernel.sent().items():
+            told.add_metric([kind], count)
+        yield told
         repeated = CounterMetricFamily("watchkeeper_sensor_acts_repeated", "Acts that were counted as repeats of one that was told.", labels=["kind"])
         for kind, count in agent.kernel.repeated().items():
             repeated.add_metric([kind], count)

@@ -1,11 +1,23 @@
-/* Opens files of a folder, a number of times a second, for some seconds: prints how many it opened. Usage: flood FOLDER PER_SECOND SECONDS */
+/* A flood of file events, and processes beside it. Usage: flood PATH SECONDS RATE PROGRAM PROCESSES_A_SECOND
+ * RATE is acts a second of all threads, 0 for as many as they can. Prints: acts, processes, seconds. */
+#define _GNU_SOURCE
 #include <fcntl.h>
+#include <pthread.h>
+#include <spawn.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#define FILES 1000
+#define THREADS 2
+#define AT_ONCE 200 /* acts between two looks at the clock */
+
+static double seconds, rate, begun;
+static const char *path;
+static atomic_long acts;
 
 static double now(void)
 {
@@ -14,21 +26,54 @@ static double now(void)
 	return at.tv_sec + at.tv_nsec / 1e9;
 }
 
+static void rest_until(double moment)
+{
+	double left = moment - now();
+	struct timespec rest = {0, (long)(left * 1e9)};
+	if (left > 0)
+		nanosleep(&rest, NULL);
+}
+
+static void *flood(void *unused)
+{
+	int file = open(path, O_RDONLY);
+	long done = 0;
+	for (double at; (at = now() - begun) < seconds;) {
+		for (int each = 0; each < AT_ONCE; each++)
+			fchmod(file, each & 1 ? 0600 : 0644);
+		done += AT_ONCE;
+		if (rate)
+			rest_until(begun + done * THREADS / rate);
+	}
+	atomic_fetch_add(&acts, done);
+	return unused;
+}
+
 int main(int count, char **arguments)
 {
-	if (count != 4 || chdir(arguments[1]))
-		return 1;
-	const double rate = atof(arguments[2]), seconds = atof(arguments[3]), start = now();
-	char name[16];
-	long opened = 0;
-	for (double passed = 0; passed < seconds; passed = now() - start) {
-		for (const double due = passed * rate; opened < due; opened++) {
-			snprintf(name, sizeof(name), "%ld", opened % FILES);
-			close(open(name, O_RDONLY | O_CREAT, 0600));
-			if (opened % 1024 == 0 && now() - start > seconds)
-				break;
+	extern char **environ;
+	pthread_t threads[THREADS];
+	if (count < 6)
+		return 2;
+	path = arguments[1];
+	seconds = atof(arguments[2]);
+	rate = atof(arguments[3]);
+	double every = 1 / atof(arguments[5]);
+	long processes = 0;
+	begun = now();
+	for (int each = 0; each < THREADS; each++)
+		pthread_create(&threads[each], NULL, flood, NULL);
+	while (now() - begun < seconds) {
+		char *words[] = {arguments[4], NULL};
+		pid_t child;
+		if (!posix_spawn(&child, arguments[4], NULL, NULL, words, environ)) {
+			waitpid(child, NULL, 0);
+			processes++;
 		}
-		usleep(500);
+		rest_until(begun + processes * every);
 	}
-	printf("%ld\n", opened);
+	for (int each = 0; each < THREADS; each++)
+		pthread_join(threads[each], NULL);
+	printf("%ld %ld %.3f\n", atomic_load(&acts), processes, now() - begun);
+	return 0;
 }

@@ -1,176 +1,206 @@
-"""Floods: 200,000 told opens a second for a minute, then as many as the machine can make, with the full library. What is lost, how late detections come.
+"""Floods beside the sensor with the full library: what is lost and counted, that no exec or exit is, and how late detections are written. Needs root.
 
-Beside the flood a program is run ten times a second whose exec is a detection: none of them may be lost, and its delay is the agent's. Needs root.
+The flood runs in a cgroup of its own; probes beside it, in another, say how the rest of the host fares. A detection's delay is from the kernel's record of
+the act to the line that `up` prints, which comes after the spool has it.
 """
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import json
 import os
-import re
 import shutil
+import socket
+import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from dataclasses import dataclass, field
 from datetime import datetime
-from http.client import HTTPConnection
 from pathlib import Path
-from socket import AF_UNIX, SOCK_STREAM, socket
+from typing import IO, TYPE_CHECKING
 
 from tests.bench.host import sensor
+from tests.bench.soak import ROOTS, resident_mib
 
 from watchkeeper_sensor.kernel.libbpf import BpfUnavailableError
 from watchkeeper_sensor.kernel.programs import object_path, require_machine
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
 SOURCE = Path(__file__).with_name("flood.c")
-RUNS = (("quiet", 0, 10), ("200,000 a second", 200_000, 60), ("burst of 2,000,000 a second", 2_000_000, 3))
-EXECS_PER_SECOND = 10
-PROCESSES = 2
-PATIENCE_SECONDS = 30.0
-CALM_MS = 50.0
+FLOOD_RATE, FLOOD_SECONDS = 200_000, 60.0
+BURST_SECONDS = 2.0
+PROCESSES_A_SECOND = 50
+PROBE_SECONDS = 0.02
+GOAL_MS, GOAL_RECOVERY = 50.0, 2.0
+SETTLE_SECONDS = 5.0
+
 POLICY = """
 apiVersion: watchkeeper.dev/v1alpha1
 kind: RuntimePolicy
 metadata: {{name: bench-flood, namespace: watchkeeper}}
 spec:
-  title: Flood
+  title: Measured acts
   rules:
-  - name: opened
-    "on": [file.open]
-    when: file.path.startsWith("{folder}/") && file.claimed_path != "" && process.uid == 4294967294 # the claimed path: so that repeats are told, not counted
-    severity: P4
-  - name: ran
-    "on": [process.exec]
-    when: process.exe == "{program}"
-    severity: P4
+  - {{name: probe, "on": [file.rename], when: 'file.path.startsWith("{probes}/")', severity: P4}}
+  - {{name: began, "on": [process.exec], when: 'process.exe == "{program}"', severity: P4}}
+  - {{name: ended, "on": [process.exit], when: 'process.exe == "{program}"', severity: P4}}
 """
 
 
-class Metrics(HTTPConnection):
-    """The agent's metrics, by name."""
+@dataclass(slots=True)
+class Seen:
+    """Detections of our acts as `up` prints them: rule → (when it was printed, milliseconds after the act), in order."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost")
-        self._path = str(path)
+    came: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: {"probe": [], "began": [], "ended": []})
 
-    def connect(self) -> None:
-        self.sock = socket(AF_UNIX, SOCK_STREAM)
-        self.sock.connect(self._path)
-
-    def sum_of(self, name: str, label: str = "") -> int:
-        self.request("GET", "/metrics")
-        text = self.getresponse().read().decode()
-        return sum(int(float(found[2])) for found in re.finditer(rf"^{name}(?:_total)?(\{{[^}}]*\}})? (\S+)$", text, re.MULTILINE) if label in (found[1] or ""))
+    def read(self, lines: IO[bytes]) -> None:
+        for line in lines:
+            now = time.time()
+            detection = json.loads(line)
+            if detection["policy"].endswith("bench-flood"):
+                happened = datetime.fromisoformat(detection["observed_at"]).timestamp()
+                self.came[detection["rule"]].append((time.monotonic(), (now - happened) * 1e3))
 
 
-class Canary(threading.Thread):
-    """Runs a program again and again."""
+@dataclass(frozen=True, slots=True)
+class Done:
+    acts: int
+    processes: int
+    seconds: float
 
-    def __init__(self, program: Path) -> None:
-        super().__init__(daemon=True)
-        self._program, self._ended, self.runs = program, threading.Event(), 0
 
-    def run(self) -> None:
-        while not self._ended.wait(1 / EXECS_PER_SECOND):
-            subprocess.run([self._program], check=True)
-            self.runs += 1
+class Bench:
+    """The sensor runs; floods come and go."""
 
-    def end(self) -> None:
-        self._ended.set()
-        self.join()
+    def __init__(self, folder: Path, running: subprocess.Popen[bytes], metrics: Path, seen: Seen) -> None:
+        self.folder, self.running, self.seen = folder, running, seen
+        self._metrics = metrics
+        self._cgroup = next((root for root in ROOTS if (root / "cgroup.procs").exists()), None)
+
+    def counts(self, name: str) -> dict[str, int]:
+        """Kind → what a metric says of it."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(self._metrics))
+            connection.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            text = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+        rows = [line for line in text.splitlines() if line.startswith(f"{name}_total{{")]
+        return {line.partition('kind="')[2].partition('"')[0]: int(float(line.rpartition(" ")[2])) for line in rows}
+
+    def flood(self, rate: float, seconds: float) -> Done:
+        """Run a flood in a cgroup of its own, where cgroups can be had."""
+        cgroup = self._cgroup / "watchkeeper-bench" if self._cgroup else None
+        if cgroup:
+            cgroup.mkdir(exist_ok=True)
+        enter = f"echo $$ > {cgroup}/cgroup.procs; " if cgroup else ""
+        words = [self.folder / "flood", self.folder / "flooded", seconds, rate, self.folder / "short", PROCESSES_A_SECOND]
+        ran = subprocess.run(["sh", "-c", f"{enter}exec {' '.join(map(str, words))}"], check=True, capture_output=True, text=True)
+        acts, processes, took = ran.stdout.split()
+        if cgroup:
+            with contextlib.suppress(OSError):
+                cgroup.rmdir()
+        return Done(int(acts), int(processes), float(took))
+
+    @contextlib.contextmanager
+    def probing(self) -> Iterator[None]:
+        """Acts that are to be detected, fifty a second."""
+        is_over = threading.Event()
+        place = self.folder / "probes" / "one"
+        place.touch()
+
+        def probe() -> None:
+            while not is_over.wait(PROBE_SECONDS):
+                place.rename(place.with_suffix(".moved"))
+                place.with_suffix(".moved").rename(place)
+
+        thread = threading.Thread(target=probe)
+        thread.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            thread.join()
+
+
+def measure(bench: Bench, name: str, rate: float, seconds: float) -> None:
+    names = ("watchkeeper_sensor_records_told", "watchkeeper_sensor_records_lost", "watchkeeper_sensor_acts_repeated")
+    before = [bench.counts(one) for one in names]
+    seen = {rule: len(came) for rule, came in bench.seen.came.items()}
+    with bench.probing():
+        done = bench.flood(rate, seconds)
+        ended = time.monotonic()
+        time.sleep(SETTLE_SECONDS)
+    time.sleep(1.0)
+    told, lost, repeated = ({kind: count - was.get(kind, 0) for kind, count in bench.counts(one).items()} for one, was in zip(names, before, strict=True))
+    acts = "file.chmod"
+    accounted = sum(counts.get(acts, 0) for counts in (told, lost, repeated))
+    print(f"{name}: {done.acts / done.seconds:,.0f} acts a second for {done.seconds:.0f} s ({rate:,.0f} asked for)" if rate else
+          f"{name}: {done.acts / done.seconds:,.0f} acts a second for {done.seconds:.1f} s, all that this machine makes")  # fmt: skip
+    print(f"    {acts}: {done.acts:,} done, {told.get(acts, 0):,} told, {lost.get(acts, 0):,} lost and counted; {accounted / done.acts:.4f} accounted for")
+    others = {kind: count for kind, count in lost.items() if count and kind != acts}
+    print(f"    lost of other kinds: {', '.join(f'{kind} {count:,}' for kind, count in others.items()) or 'none'}")
+    began, finished = (len(bench.seen.came[rule]) - seen[rule] for rule in ("began", "ended"))
+    print(f"    processes: {done.processes:,} ran; {began:,} execs and {finished:,} exits detected")
+    delays = [delay for rule in ("probe", "began") for _, delay in bench.seen.came[rule][seen[rule] :]]
+    print(f"    act to detection written: {percentiles(delays)} (goal: p99 ≤ {GOAL_MS:.0f})")
+    late = [at for rule in ("probe", "began") for at, delay in bench.seen.came[rule][seen[rule] :] if delay > GOAL_MS and at > ended]
+    print(f"    after its end: {max(late, default=ended) - ended:.2f} s until no detection was later than {GOAL_MS:.0f} ms (goal {GOAL_RECOVERY:.0f})")
+    print(f"    memory: {resident_mib(bench.running.pid):.1f} MiB resident", flush=True)
+
+
+def percentiles(delays: list[float]) -> str:
+    if len(delays) < 2:
+        return "too few detections came"
+    cut = statistics.quantiles(delays, n=100)
+    return f"median {cut[49]:.1f} ms, p99 {cut[98]:.1f} ms, most {max(delays):.1f} ms"
 
 
 def main() -> None:
+    ask = argparse.ArgumentParser(description=__doc__)
+    ask.add_argument("--seconds", type=float, default=FLOOD_SECONDS, help="how long the flood lasts")
+    seconds = ask.parse_known_args()[0].seconds
+    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang") or shutil.which("clang-14")
     try:
         require_machine(object_path())
     except BpfUnavailableError as reason:
         print(f"skipped: {reason}", file=sys.stderr)
         return
-    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang") or shutil.which("clang-14")
     if compiler is None:
         print("skipped: no C compiler", file=sys.stderr)
         return
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        subprocess.run([compiler, "-O2", "-o", folder / "flood", SOURCE], check=True)
-        shutil.copy("/bin/true", folder / "ran")
-        (folder / "files").mkdir()
-        (folder / "policy.yaml").write_text(POLICY.format(folder=folder / "files", program=folder / "ran"))
-        output, socket_path = folder / "output", folder / "metrics"
-        with (
-            output.open("wb") as stdout,
-            sensor("--policies", str(folder / "policy.yaml"), "--severity", "P4", "--metrics", f"unix:{socket_path}", stdout=stdout) as running,
-        ):
-            for title, rate, seconds in RUNS:
-                measure(title, rate, seconds, folder, Metrics(socket_path), running.pid)
+    with tempfile.TemporaryDirectory() as place, tempfile.TemporaryDirectory(dir=shared_memory()) as memory:
+        folder = Path(place)
+        subprocess.run([compiler, "-O2", "-pthread", "-o", folder / "flood", SOURCE], check=True)
+        shutil.copy("/bin/true", folder / "short")
+        (folder / "probes").mkdir()
+        (Path(memory) / "flooded").touch()
+        (folder / "flooded").symlink_to(Path(memory) / "flooded")
+        policy = folder / "policy.yaml"
+        policy.write_text(POLICY.format(probes=folder / "probes", program=folder / "short"))
+        run(folder, policy, lambda bench: (measure(bench, "flood", FLOOD_RATE, seconds), measure(bench, "burst", 0, BURST_SECONDS)))
 
 
-def measure(title: str, rate: int, seconds: int, folder: Path, metrics: Metrics, pid: int) -> None:
-    written = Written(folder / "output")
-    written.start()
-    canary = Canary(folder / "ran")
-    told, lost = metrics.sum_of("watchkeeper_sensor_events"), metrics.sum_of("watchkeeper_sensor_records_lost")
-    others = metrics.sum_of("watchkeeper_sensor_records_lost", 'kind="process.')
-    canary.start()
-    start, opened = time.monotonic(), 0
-    if rate:
-        words = [folder / "flood", folder / "files", str(rate / PROCESSES), str(seconds)]
-        floods = [subprocess.Popen(words, stdout=subprocess.PIPE) for _ in range(PROCESSES)]
-        opened = sum(int(flood.communicate()[0]) for flood in floods)
-    else:
-        time.sleep(seconds)
-    took, ended_at = time.monotonic() - start, time.time()
-    time.sleep(PATIENCE_SECONDS / 5)
-    canary.end()
-    end = time.monotonic() + PATIENCE_SECONDS
-    while len(written.delays) < canary.runs and time.monotonic() < end:
-        time.sleep(0.1)
-    written.end()
-    told, lost = metrics.sum_of("watchkeeper_sensor_events") - told, metrics.sum_of("watchkeeper_sensor_records_lost") - lost
-    others = metrics.sum_of("watchkeeper_sensor_records_lost", 'kind="process.') - others
-    report(title, opened, took, told, lost, others)
-    ms = sorted(delay for _, delay in written.delays)
-    calm = next((at - ended_at for at, delay in written.delays if at > ended_at and delay <= CALM_MS), None)
-    resident = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 2**20
-    print(
-        f"  execs: {len(ms)} of {canary.runs} detected; act to detection p50 {ms[len(ms) // 2]:.0f} ms, p99 {ms[len(ms) * 99 // 100]:.0f} ms (goal ≤ 50 quiet); "
-        f"calm {'again ' + format(max(calm, 0.0), '.1f') + ' s after' if calm is not None else 'not again'} (goal ≤ 2 s); {resident:.0f} MiB resident",
-        flush=True,
-    )
+def shared_memory() -> str | None:
+    """Where files cost least to change."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
-def report(title: str, opened: int, took: float, told: int, lost: int, others: int) -> None:
-    print(
-        f"{title}: {opened:,} opens in {took:.0f} s ({opened / took:,.0f} a second): {told:,} events told + {lost:,} counted as lost = {told + lost:,}; lost of processes {others}"
-    )
-
-
-class Written(threading.Thread):
-    """Notes when lines of the output appear."""
-
-    def __init__(self, output: Path) -> None:
-        super().__init__(daemon=True)
-        self._output, self._ended = output, threading.Event()
-        self.delays: list[tuple[float, float]] = []  # (when the program ran, in seconds since the epoch; milliseconds until its detection was written)
-
-    def run(self) -> None:
-        with self._output.open("rb") as lines:
-            lines.seek(0, os.SEEK_END)
-            rest = b""
-            while not self._ended.wait(0.002):
-                seen_at, read = time.time(), rest + lines.read()
-                *whole, rest = read.split(b"\n")
-                for line in whole:
-                    found = json.loads(line)
-                    if found.get("rule") == "ran":
-                        at = datetime.fromisoformat(found["observed_at"]).timestamp()
-                        self.delays.append((at, (seen_at - at) * 1000))
-
-    def end(self) -> None:
-        self._ended.set()
-        self.join()
+def run(folder: Path, policy: Path, floods: Callable[[Bench], object]) -> None:
+    out, into = os.pipe()
+    seen, metrics = Seen(), folder / "metrics"
+    with os.fdopen(out, "rb") as lines, os.fdopen(into, "wb") as output:
+        reader = threading.Thread(target=seen.read, args=(lines,))
+        reader.start()
+        with sensor("--policies", str(policy), "--severity", "P4", "--metrics", f"unix:{metrics}", stdout=output) as running:
+            time.sleep(1.0)
+            floods(Bench(folder, running, metrics, seen))
+        output.close()
+        reader.join()
 
 
 if __name__ == "__main__":
