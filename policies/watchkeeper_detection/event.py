@@ -67,8 +67,8 @@ class Event:
 
     @classmethod
     def likeness(cls, _paths: Iterable[str]) -> Callable[[Any], Hashable | None] | None:
-        """A function that gives the same key for events of this class that have the same values of these fields, without decoding them; None: for that one
-        there is none. None in place of the function where these fields can't be told so.
+        """A function that gives the same key for events of this class that have the same values of these fields, without decoding them (`path?`: of which only
+        being there counts); None: for that one there is none. None in place of the function where these fields can't be told so.
         """
         return None
 

@@ -27,7 +27,7 @@ class Candidate(Protocol):
 
     @property
     def reads(self) -> Collection[str]:
-        """Fields that decide whether it holds."""
+        """Fields that decide whether it holds; `path?` where only being there counts."""
 
     def left_for(self, event: Event, known: Collection[str], /) -> Self | None:
         """What is left to test on events that have the same values of the `known` fields; None when it can't hold for them."""
@@ -36,9 +36,9 @@ class Candidate(Protocol):
 R = TypeVar("R", bound=Candidate)
 
 COMBINATIONS = 8192  # of probed fields' values remembered
-ALIKE = 2048  # likenesses of events remembered, for each kind; a few hundred bytes each
-SETS = 256  # sets of rules found, for each kind, whose outcomes are remembered
-OUTCOMES = 512  # of one such set
+ALIKE = 1024  # likenesses of events remembered, for each kind; a few hundred bytes each
+SETS = 128  # sets of rules found, for each kind, whose outcomes are remembered
+OUTCOMES = 256  # of one such set
 PATTERN_MEMO = 8192  # values remembered per field; user agents and addresses repeat, an attacker's do not
 SET_MEMORY_BYTES = 256 << 20  # of the set's automaton; a set that runs out answers "no", so it gets plenty
 PATTERN_VALUE_BYTES = 4096  # a longer value is matched, but not remembered
@@ -152,12 +152,14 @@ class Index(Generic[R]):
         self._met = events
         self._alike.clear()
         self._sets.clear()
-        probed, branches = set[str](), [self.root]
+        read, present, branches = set[str](), set[str](), [self.root]
         for branch in branches:
-            probed.update(probe.path for probe in branch.probes)
-            branches += [below for probe in branch.probes for below in probe.table.branches()]
-        self._decisive = frozenset(probed.union(path for path in self._paths if events.repeats(path)))
-        self._likeness = events.likeness(self._decisive)
+            for probe in branch.probes:
+                (present if probe.table.asks_presence_alone else read).add(probe.path)
+                branches += probe.table.branches()
+        read.update(path for path in self._paths if path not in present and events.repeats(path))
+        self._decisive = frozenset(read)
+        self._likeness = events.likeness(read | {f"{path}?" for path in present - read})
 
     def _looked_up(self, event: Event) -> Sequence[R]:
         if self._read is None:
@@ -211,6 +213,8 @@ class Index(Generic[R]):
 class Equalities(dict[Any, "Branch[R]"], Generic[R]):
     """Value → branch."""
 
+    asks_presence_alone = False
+
     def branches(self) -> Iterable[Branch[R]]:
         return self.values()
 
@@ -236,11 +240,14 @@ class Patterns(Generic[R]):
                 self._set.Add(pattern)
             self._set.Compile()
         self._memo: dict[str, Branch[R] | None] = {}
+        self.asks_presence_alone = not (self._equal or self._folded or texts)
 
     def branches(self) -> Iterable[Branch[R]]:
         return [*self._equal.values(), *self._folded.values(), *self._by_number, *([self._present] if self._present else [])]
 
     def get(self, value: Any) -> Branch[R] | None:
+        if self.asks_presence_alone:
+            return None if value is None else self._present
         if value.__class__ is not str:
             return None if value is None else _united([self._equal.get(value), self._present])
         try:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from watchkeeper_detection.cel.compile import compile_condition, compile_value
 from watchkeeper_detection.cel.cost import is_computed
 from watchkeeper_detection.cel.requirements import conjuncts
-from watchkeeper_detection.cel.tree import And, Field, Variable, walk
+from watchkeeper_detection.cel.tree import And, Field, Present, Variable, children, walk
 from watchkeeper_detection.cel.values import Failure
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ class Unit:
 
     @property
     def reads(self) -> set[str]:
-        """Fields that decide whether the condition holds."""
-        return {node.path for node in walk(self.when) if isinstance(node, Field) and not node.step} if self.when is not None else set()
+        """Fields that decide whether the condition holds; `path?` where only being there counts."""
+        return read_by(self.when) if self.when is not None else set()
 
     def left_for(self, event: Event, known: Collection[str]) -> Unit | None:
         """What is left to test on events that have the same values of the `known` fields; None when it can't hold for them."""
@@ -80,6 +80,21 @@ class Unit:
             self._value = compile_value(self.when, self._lists)
         value = self._value(event)
         return value if isinstance(value, Failure) else None
+
+
+def read_by(condition: Node) -> set[str]:
+    """Fields that decide a condition; `path?` where only being there counts. Fields of an earlier step are absent here."""
+    read, present, nodes = set[str](), set[str](), [condition]
+    for node in nodes:
+        if isinstance(node, Present) and isinstance(node.operand, Field) and not node.operand.words:
+            if not node.operand.step:
+                present.add(node.operand.path)
+        elif isinstance(node, Field):
+            if not node.step:
+                read.add(node.path)
+        else:
+            nodes += children(node)
+    return read | {f"{path}?" for path in present - read}
 
 
 def is_decided_by(condition: Node, paths: Collection[str]) -> bool:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 KEEP_SECONDS = 5.0  # between two savings of the state
 SOON_SECONDS = 0.01  # to wait for records while matches wait for the moment to pass
 LATENESS_NS = 15_000_000  # between a record's time and its place in a ring: a program of the kernel is interrupted, but not for long
-ACTS_KEPT = 10_000  # of events whose matches wait for others
+ACTS_KEPT = 1_000  # of events whose matches wait for others
 LEAVING = 100_000  # matches of one round that go elsewhere
 ENFORCING = "exec_enforce"
 GAINED, HOLDINGS = "exec.gained_capabilities", ("credentials.change", "credentials.capabilities")

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     """Header and record, image → attributes of the image that are other now; None where nothing happened that is worth an event."""
 
 _Syscall: Any = record_type("syscall")
+UNIQUE = frozenset({"process.id", "process.process_id", "process.container_process_id", "process.cgroup_id", "process.parent.id", "process.parent.process_id"})
+UNIQUE |= {"container.id", "container.name", "pod.name", "pod.uid"}
+"""Fields by which processes and containers are told apart."""
 SEQUENCE = (1 << 48) - 1
 
 
@@ -92,7 +95,7 @@ class KernelEvent(Event):
 
     @classmethod
     def repeats(cls, path: str) -> bool:
-        return cls.told is not None and path not in cls.told.only and likeness_of(cls.told, [path]) is not None
+        return cls.told is not None and path not in cls.told.only and path not in UNIQUE and likeness_of(cls.told, [path]) is not None
 
     @classmethod
     def likeness(cls, paths: Iterable[str]) -> Callable[[Any], Hashable | None] | None:

@@ -25,10 +25,12 @@ if TYPE_CHECKING:
 OF_PROCESS = frozenset({"process", "container", "pod", "node"})
 NEVER = frozenset({"process.thread_id", "container.cgroup_id"})
 """Fields of those roots that two events of one image may have different values of."""
+PRESENCE = "?"
+"""Ends a path of which only being there counts."""
 UNDER_HOST_MOUNT, MOUNTS = "file.under_host_mount", "container.mount_targets"
 FLAGS, CALL, RESULT = 1, 9, 10  # where the header holds what the call was and how it ended
 UNHASHABLE = (list, dict)
-CLASSES = 4096  # of processes, numbered; past that they are numbered anew
+CLASSES = 1024  # of processes, numbered; past that they are numbered anew
 
 Range = tuple[int, int | None]
 
@@ -65,13 +67,14 @@ def likeness_of(told: Bytes, paths: Iterable[str]) -> Callable[[Any], Hashable |
     of_process: list[str] = []
     ranges = list(told.always)
     of_call = False
-    for path in paths:
+    for asked in paths:
+        path = asked.removesuffix(PRESENCE)
         root = path.partition(".")[0]
         field = fields().get(path)
         if field is None or field.late or root in COMMON_ROOTS or path in told.never or path in NEVER:
             return None
         if root in OF_PROCESS or (told.by_value and root != "syscall"):
-            of_process.append(path)
+            of_process.append(asked)
         elif root == "syscall":
             of_call = True
         else:
@@ -130,7 +133,7 @@ class ProcessClass:
     def __init__(self, paths: list[str]) -> None:
         held = [AS_IT_IS.get(path.removeprefix("process.")) for path in paths]
         self._attributes = [attrgetter(name) for name in held if name is not None]
-        self._readers = [getter(path) for path, name in zip(paths, held, strict=True) if name is None]
+        self._readers = [_reader(path) for path, name in zip(paths, held, strict=True) if name is None]
         self._numbers: dict[Any, int] = {}
         self._following = itertools.count()
 
@@ -149,6 +152,13 @@ class ProcessClass:
             image.alike = {}
         image.alike[self] = held
         return held
+
+
+def _reader(path: str) -> Callable[[Any], Any]:
+    if not path.endswith(PRESENCE):
+        return getter(path)
+    read = getter(path.removesuffix(PRESENCE))
+    return lambda event: read(event) is not None
 
 
 def _frozen(value: Any) -> tuple[Any, ...]:
