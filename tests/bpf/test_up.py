@@ -126,7 +126,8 @@ def test_an_act_is_a_detection_with_who_did_it(up, program):
     assert detection["act"]["command_line"] == f"{program} one"
     assert os.getpid() in detection["act"]["ancestor_process_ids"]
     assert running.end(signal.SIGINT) == 0
-    assert "none lost" in running.errors.read_text()
+    said = running.errors.read_text()
+    assert "none lost" in said or (SLOWER > 1 and "BLIND" in said)  # an emulated kernel of 7.x leaves programs out while others wait for it, and that is said
 
 
 def test_a_name_that_is_no_text_stops_nothing(up, tmp_path):
