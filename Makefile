@@ -92,7 +92,7 @@ kernels: $(INSTALLED) ## fetch the kernels of test-kernels and what it needs fro
 # A guest is emulated and ten times as slow as a host: a test that fails there is run once more, and said as rerun.
 test-kernels: $(INSTALLED) bpf ## the sensor's tests on real kernels in qemu (KERNELS=series, comma between; JOBS at a time)
 	$(BIN)/python -m tests.support.kernels $(SERIES) --jobs $(JOBS) --timeout 1500 \
-		--out build/kernels --skips tests/bpf/expected_skips.toml -- python -m pytest -q -p no:cacheprovider --reruns 1 $(KERNEL_TESTS) --junitxml='$$OUT/junit.xml'
+		--out build/kernels --skips tests/bpf/expected_skips.toml -- python -m pytest -q -p no:cacheprovider -p pytest_rerunfailures --reruns 1 $(KERNEL_TESTS) --junitxml='$$OUT/junit.xml'
 
 soak: $(INSTALLED) bpf ## an hour of short containers beside the sensor (MINUTES=number); memory has to stay flat
 	$(BIN)/python -m tests.bench.soak --minutes $(MINUTES)
