@@ -117,7 +117,7 @@ def test_a_container_that_nothing_describes_is_waited_for_two_seconds_once(judgi
             again = watching.found("named", count=2)[1]
             waited_again = time.monotonic() - started
             second.kill()
-    assert 1.9 < waited < 4.0
+    assert 1.9 < waited < 8.0 * SLOWER  # two seconds, and what a busy machine adds
     assert waited_again < 1.8
     assert named.message == "? of ?/?"
     assert named.unresolved == again.unresolved == ("container.name", "pod.name", "pod.namespace")
@@ -204,9 +204,11 @@ def test_the_package_of_a_program_is_known_and_that_of_one_from_nowhere_is_absen
     while not [one for one in watching.seen if one.rule == "packaged"] and time.monotonic() < end:  # the index is built when it is first asked
         subprocess.run(["/bin/sleep", "0"], check=True)
         watching.round()
-    subprocess.run([program, "0"], check=True)
     assert watching.found("packaged")[0].unresolved == ()
-    assert watching.found("foreign")[0].unresolved == ()
+    while not [one for one in watching.seen if one.rule == "foreign" and not one.unresolved] and time.monotonic() < end:
+        subprocess.run([program, "0"], check=True)
+        watching.round()
+    assert () in [one.unresolved for one in watching.found("foreign")]
 
 
 def test_the_loader_of_a_program_is_read_from_its_file(judging, program):
