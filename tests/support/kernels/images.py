@@ -21,7 +21,7 @@ from tests.support.kernels.packages import CACHE, alone, kernel_folder, output
 INIT = Path(__file__).with_name("init")
 DISK_ID = 0x77617463  # the root is found by it: PARTUUID=77617463-01
 SPARE_MIB = 96  # what a run may write to either drive
-UNUSED_DAYS = 14
+ROOTS = 4  # kept, those used last: 360 MB each
 SLOW_TESTS = "tests/bpf"
 # From the host, as tests copy and run them under other names, where busybox would not know itself. All else is busybox.
 PROGRAMS = (
@@ -118,16 +118,15 @@ def root_key() -> str:
 
 
 def root_image(say) -> Path:
-    """The root drive, from the cache or made. Images that nobody used for two weeks are removed."""
+    """The root drive, from the cache or made. Of older ones a few are kept."""
     if sys.prefix == sys.base_prefix:
         raise KernelsError("this must run by the Python of the repository's virtual environment, which goes into the guest")
     image = CACHE / f"root-{root_key()}.ext4"
     with alone("root"):
         if not image.exists():
             started = time.monotonic()
-            for old in CACHE.glob("root-*.ext4"):
-                if time.time() - old.stat().st_mtime > UNUSED_DAYS * 86400:
-                    old.unlink()
+            for old in sorted(CACHE.glob("root-*.ext4"), key=lambda path: path.stat().st_mtime, reverse=True)[ROOTS - 1 :]:
+                old.unlink()
             with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
                 root, part = Path(scratch, "root"), Path(scratch, "image")
                 fill_root(root)
