@@ -19,7 +19,7 @@ from watchkeeper_cli.policy_set import kernel_program_of
 from watchkeeper_cli.sensing import started
 from watchkeeper_sensor.keeping import FolderInUseError, own_folder
 from watchkeeper_sensor.kernel.libbpf import BpfError, BpfUnavailableError
-from watchkeeper_sensor.kernel.privileges import give_up
+from watchkeeper_sensor.kernel.privileges import give_up, go_first
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,6 +63,8 @@ class Live:
         state = self._state()
         outbox = Outbox(state, self._webhook(), self._request.severity)
         agent = self._agent(state)
+        if not go_first():
+            print("watchkeeper: CAP_SYS_NICE is missing: on a busy host the sensor waits for its turn, and may lose what happens meanwhile", file=sys.stderr)
         gc.collect()
         gc.freeze()  # policies and programs live as long as the run: collections need not look at them
         metrics = self._metrics(agent, outbox)

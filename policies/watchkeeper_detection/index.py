@@ -36,10 +36,10 @@ class Candidate(Protocol):
 R = TypeVar("R", bound=Candidate)
 
 COMBINATIONS = 8192  # of probed fields' values remembered
-ALIKE = 1024  # likenesses of events remembered, for each kind; a few hundred bytes each
+ALIKE = 512  # likenesses of events remembered, for each kind; a few hundred bytes each
 SETS = 128  # sets of rules found, for each kind, whose outcomes are remembered
 OUTCOMES = 256  # of one such set
-PATTERN_MEMO = 8192  # values remembered per field; user agents and addresses repeat, an attacker's do not
+PATTERN_MEMO = 2048  # values remembered per field; user agents and addresses repeat, an attacker's do not
 SET_MEMORY_BYTES = 256 << 20  # of the set's automaton; a set that runs out answers "no", so it gets plenty
 PATTERN_VALUE_BYTES = 4096  # a longer value is matched, but not remembered
 

@@ -20,7 +20,7 @@ from watchkeeper_sensor.health import Health
 from watchkeeper_sensor.keeping import Keeper, KeepingError
 from watchkeeper_sensor.kernel.enforcement import Enforcement, enforcement_of, protect, tell_scope
 from watchkeeper_sensor.kernel.filters import filters_of
-from watchkeeper_sensor.kernel.libbpf import BpfError, BpfUnavailableError
+from watchkeeper_sensor.kernel.libbpf import BpfError, BpfUnavailableError, give_back_memory
 from watchkeeper_sensor.kernel.programs import KernelSensor
 from watchkeeper_sensor.late.feed import NAME, FileFeed
 from watchkeeper_sensor.late.source import LATE_SECONDS
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from watchkeeper_sensor.late.feed import Feed
 
 KEEP_SECONDS = 5.0  # between two savings of the state
+GIVE_BACK_SECONDS = 60.0  # between two times that memory which a storm took goes back to the system
 SOON_SECONDS = 0.01  # to wait for records while matches wait for the moment to pass
 LATENESS_NS = 15_000_000  # between a record's time and its place in a ring: a program of the kernel is interrupted, but not for long
 ACTS_KEPT = 1_000  # of events whose matches wait for others
@@ -88,6 +89,7 @@ class Agent:
         self._leaving: deque[Match] = deque(maxlen=LEAVING)
         self._spanning = spanning(self.program)
         self._watched_until = time.time_ns()  # what happened before has been judged and told
+        self._gave_back_at = time.monotonic()
         self._kept_at = -KEEP_SECONDS  # at once: a kill in the first seconds is told too
         self.keeping_failed = ""  # why the state was not kept, the last time that it should have been
         self.news: list[str] = []  # about what is kept, for people; whoever shows it takes it out
@@ -184,6 +186,9 @@ class Agent:
         yield from self.lookout.look()
         if time.monotonic() - self._kept_at >= KEEP_SECONDS:
             self._keep()
+        if time.monotonic() - self._gave_back_at >= GIVE_BACK_SECONDS:
+            self._gave_back_at = time.monotonic()
+            give_back_memory()
 
     def _note_time(self) -> None:
         """A kill from here on loses nothing that happened before, but for what waits for late fields."""

@@ -245,7 +245,7 @@ def _redacted(whole: bytes) -> list[str]:
     return [redact(one.decode("utf-8", "backslashreplace")) for one in pieces(whole)]
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=1024)
 def _repeating_arguments(whole: bytes) -> list[str]:
     return _redacted(whole)
 

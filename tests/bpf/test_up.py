@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from tests.bpf.patience import SLOWER
 
-from watchkeeper_sensor.kernel.privileges import KEPT
+from watchkeeper_sensor.kernel.privileges import KEPT, NICENESS
 
 COMMAND = Path(sys.executable).with_name("watchkeeper")
 PATIENCE = 30.0 * SLOWER
@@ -158,6 +158,11 @@ def test_the_agent_keeps_only_the_capabilities_that_it_needs_and_still_takes_up_
     running.wait_for(lambda: "read again" in running.errors.read_text())
     program.read_bytes()
     running.seen("opened")
+
+
+def test_the_agent_has_processors_before_programs_of_usual_priority(up):
+    running = up()
+    assert os.getpriority(os.PRIO_PROCESS, running.process.pid) == NICENESS
 
 
 def test_metrics_and_health_are_served_on_a_socket_that_only_root_may_use(up, program, tmp_path):

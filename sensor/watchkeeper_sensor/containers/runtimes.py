@@ -9,6 +9,7 @@ The image's digest of a containerd container lies in a database that only its ru
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -58,10 +59,11 @@ class Runtimes:
         self.reader = FilesReader()
         self._host = host_namespaces or {}
         self._storages = [Storage(root / path, self.reader) for path in STORAGES]
+        self._traces = [str(root / path) for path in (*BUNDLES, *STORAGES, DOCKER)]
 
     def are_here(self) -> bool:
         """Whether a runtime that leaves files has ever run on this host."""
-        return any((self.root / path).exists() for path in (*BUNDLES, *STORAGES, DOCKER))
+        return any(map(os.path.exists, self._traces))  # asked for often: a Path for each takes ten times as long
 
     def find(self, container_id: str, pod_uid: str | None = None) -> Container | None:
         """What its runtime says of a container; None where no file describes it."""
