@@ -14,6 +14,7 @@ import re2
 
 from watchkeeper_detection.cel import code
 from watchkeeper_detection.fields import attribute_name
+from watchkeeper_detection.found import Found
 
 if TYPE_CHECKING:
     import ast
@@ -38,7 +39,6 @@ R = TypeVar("R", bound=Candidate)
 COMBINATIONS = 8192  # of probed fields' values remembered
 ALIKE = 512  # likenesses of events remembered, for each kind; a few hundred bytes each
 SETS = 128  # sets of rules found, for each kind, whose outcomes are remembered
-OUTCOMES = 256  # of one such set
 PATTERN_MEMO = 2048  # values remembered per field; user agents and addresses repeat, an attacker's do not
 SET_MEMORY_BYTES = 256 << 20  # of the set's automaton; a set that runs out answers "no", so it gets plenty
 PATTERN_VALUE_BYTES = 4096  # a longer value is matched, but not remembered
@@ -68,31 +68,6 @@ class Probe(Generic[R]):
         self.read = getter(path)
         self.table = table
         self.get: Callable[[Any], Branch[R] | None] = table.get
-
-
-class Found(tuple[R, ...]):  # noqa: SLOT001 (a tuple has no room for slots)
-    """Rules that events of one likeness may meet. Which of them hold is remembered too, by the fields that they read."""
-
-    likeness: Callable[[Any], Hashable | None] | None
-    outcomes: dict[Hashable, list[R]]
-    known: int  # answers out of them since they were begun
-
-    def holding(self, event: Event, test: Callable[[Event, Sequence[R]], list[R]]) -> list[R]:
-        """Those that hold, by `test` where it is not known."""
-        if self.likeness is None or (key := self.likeness(event)) is None:
-            return test(event, self)
-        outcome = self.outcomes.get(key)
-        if outcome is not None:
-            self.known += 1
-            return outcome
-        outcome = test(event, self)
-        if len(self.outcomes) >= OUTCOMES:
-            self.outcomes.clear()
-            if self.known < OUTCOMES:  # ports, sizes and the like hardly repeat
-                self.likeness = None
-            self.known = 0
-        self.outcomes[key] = outcome
-        return outcome
 
 
 class Index(Generic[R]):

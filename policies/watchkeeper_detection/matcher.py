@@ -17,7 +17,8 @@ from watchkeeper_detection.cel.compile import compile_condition, compile_value
 from watchkeeper_detection.cel.requirements import clauses
 from watchkeeper_detection.cel.tree import Field
 from watchkeeper_detection.detection import Detection, Entity, Place, detection_id
-from watchkeeper_detection.index import Found, Index, getter
+from watchkeeper_detection.found import Found
+from watchkeeper_detection.index import Index, getter
 from watchkeeper_detection.late import early_part, late_reads, reads_of
 from watchkeeper_detection.match import ABOUT, Match, Scalar, scalar, scalars
 from watchkeeper_detection.placing import Placed, Rates, Sample, build, indexable

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from watchkeeper_detection.detection import Act
 from watchkeeper_detection.engine import Engine
 from watchkeeper_detection.joining import spanning
 from watchkeeper_detection.program import narrowed_to
+from watchkeeper_sensor.act import act_of
 from watchkeeper_sensor.decoding import PROGRAMS
 from watchkeeper_sensor.decoding.system import follow
 from watchkeeper_sensor.events import EventStream
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from pathlib import Path
 
-    from watchkeeper_detection.detection import Detection
+    from watchkeeper_detection.detection import Act, Detection
     from watchkeeper_detection.event import Event
     from watchkeeper_detection.match import Match
     from watchkeeper_detection.program import Program
@@ -206,7 +206,7 @@ class Agent:
 
     def _found(self, event: Event, detections: tuple[Detection, ...], matches: tuple[Match, ...]) -> list[Detection]:
         """What a judgement gave, with who acted; matches go to the windows."""
-        act = self._act(event)
+        act = act_of(event)
         found = [msgspec.structs.replace(detection, act=act, event=self._recorder.written(event)) for detection in detections]
         if matches:
             self._acts[event.id] = act
@@ -263,21 +263,6 @@ class Agent:
         self.health.detections[detection.severity] += 1
         self.health.delays_ms.append((time.time_ns() - detection.observed_at) / 1e6)
         return detection
-
-    def _act(self, event: Event) -> Act:
-        process, container, pod = event.process, event.container, event.pod
-        return Act(
-            process=process.exe or process.name,
-            process_id=process.process_id,
-            command_line=process.command_line,
-            user=process.user or (None if process.uid is None else str(process.uid)),
-            ancestors=tuple(process.ancestors.exes or ()),
-            ancestor_process_ids=tuple(int(one.split(":")[1]) for one in process.ancestors.ids or ()),
-            container_id=container.id,
-            container=container.name,
-            image=container.image,
-            pod=f"{pod.namespace}/{pod.name}" if pod.name else None,
-        )
 
     def reload(self, program: Program, *, also: Collection[str] = ()) -> None:
         """Judge by other policies from now on; state of rules whose condition did not change is kept. Raises BpfError, and then judges as before."""
