@@ -108,12 +108,11 @@ class DockerEngine:
         self._engine = subprocess.Popen(
             ["unshare", "--mount", "--net", "/bin/sh", "-c", IN_NAMESPACES.format(layer=layer)], stdout=self._log, stderr=self._log, start_new_session=True
         )
-        try:
+        with contextlib.ExitStack() as failing:
+            failing.callback(self.__exit__)
             self._await()
             self.docker("import", "-c", 'CMD ["sh"]', "-", IMAGE, stdin=image())
-        except BaseException:
-            self.__exit__()
-            raise
+            failing.pop_all()
         return self
 
     def _await(self) -> None:
