@@ -1,7 +1,8 @@
-"""How a command ends: exit statuses, and the error that ends one."""
+"""How a command ends: exit statuses, the error that ends one, and output that is whole until then."""
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -17,6 +18,13 @@ class CommandError(Exception):
         super().__init__(message)
         self.status = status
         self.lines = lines
+
+
+def keep_output_whole() -> None:
+    """Buffer an output that is not (PYTHONUNBUFFERED, set in many images): of a line that a signal interrupts Python writes a part there, and forgets the rest."""
+    raw = getattr(sys.stdout, "buffer", None)
+    if isinstance(raw, io.RawIOBase):
+        sys.stdout = io.TextIOWrapper(io.BufferedWriter(raw), sys.stdout.encoding, sys.stdout.errors, line_buffering=True)
 
 
 def flush_output() -> None:

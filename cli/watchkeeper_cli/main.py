@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from watchkeeper_cli import coverage, detections, doctor, explain, fields, judge, lint, replay, test, trace, up
-from watchkeeper_cli.ending import BROKEN_PIPE, INTERRUPTED, CommandError, flush_output
+from watchkeeper_cli.ending import BROKEN_PIPE, INTERRUPTED, CommandError, flush_output, keep_output_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,6 +98,7 @@ app.add_typer(history, name="detections")
 
 
 def main() -> None:
+    keep_output_whole()
     app()
 
 

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -50,13 +51,14 @@ def program(tmp_path):
 
 
 @contextmanager
-def running(sign, *command):
-    """The command, once it has said `sign`; ended by Ctrl-C."""
-    with subprocess.Popen([COMMAND, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+def running(sign, *command, env=None, read_after=0.0):
+    """The command, once it has said `sign`; ended by Ctrl-C. What it prints is read so many seconds after that."""
+    with subprocess.Popen([COMMAND, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env and {**os.environ, **env}) as process:
         while sign not in (line := process.stderr.readline()):
             assert line, process.poll()
         yield process
         process.send_signal(2)
+        time.sleep(read_after)
         process.rest, process.errors = process.communicate(timeout=30)
         assert process.returncode == 0
 
@@ -82,6 +84,18 @@ def test_a_recording_replays_to_the_same_events_and_detections(program, tmp_path
     again = [json.loads(line) for line in replayed.stdout.splitlines()]
     what = ("rule", "severity", "message", "actor", "identity", "target", "count", "kind", "confidence")
     assert sorted([row[name] or "" for name in what] for row in again) == sorted([row[name] or "" for name in what] for row in seen)
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_signal_while_the_reader_is_slow_cuts_no_line(program, unbuffered):
+    with running("tracing", "trace", "process.exec", "--where", f'process.exe == "{program}"', env={"PYTHONUNBUFFERED": unbuffered}, read_after=0.3) as trace:
+        for number in range(60):
+            subprocess.run([program, str(number), "x" * 4000], check=True)
+        end = time.monotonic() + 10
+        while "pipe_write" not in Path(f"/proc/{trace.pid}/wchan").read_text():  # nobody reads, so the pipe is full before all is written
+            assert time.monotonic() < end
+            time.sleep(0.02)
+    assert [json.loads(line)["process"]["args"][1] for line in trace.rest.splitlines()] == [str(number) for number in range(60)]
 
 
 def test_a_condition_chooses_events_and_a_pattern_kinds(program):
