@@ -23,7 +23,7 @@ comma := ,
 SERIES = $(foreach series,$(subst $(comma), ,$(KERNELS)),--kernel $(series))
 BENCH_MIB ?= 2048
 
-.PHONY: help install bpf run test check format bench fuzz score score-host soak kernels test-kernels crds docs conformance lock clean
+.PHONY: help install bpf run test test-e2e check format bench fuzz score score-host soak kernels test-kernels crds docs conformance lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F '\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -59,7 +59,10 @@ bpf: ## build the sensor's programs (installs clang, libbpf and bpftool with apt
 	@$(MAKE) --no-print-directory -C sensor/bpf
 
 test: $(INSTALLED) bpf ## the quick tests: what a contributor runs all day, with the sensor on this kernel
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --ignore=tests/e2e
+
+test-e2e: $(INSTALLED) ## the stories, on a real API server (builds Kubernetes once: Go, nine minutes)
+	$(BIN)/pytest -n0 tests/e2e
 
 check: $(INSTALLED) ## formatting, lint, types, layers, and that generated files are current
 	$(BIN)/ruff check .
