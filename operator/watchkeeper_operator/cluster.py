@@ -1,0 +1,279 @@
+"""The one door to the API server: raw bytes in and out, decoded into the parts that the caller declares, errors of one vocabulary.
+
+Nothing is retried here: callers know whether their question is still the right one.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
+from urllib.parse import urlencode
+
+import aiohttp
+import msgspec
+from kubernetes.aio import config
+from kubernetes.aio.client import Configuration
+from kubernetes.aio.client.rest import RESTClientObject
+
+from watchkeeper_operator.cluster_errors import Gone, Malformed, Status, Unavailable, error_of, quoted
+from watchkeeper_operator.names import EPOCH_ANNOTATION, FIELD_MANAGER
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
+
+    from watchkeeper_operator.kinds import Resource
+
+PAGE = 500  # objects of one answer to a list
+REQUEST_SECONDS = 30.0  # for an answer to begin and end
+CONNECT_SECONDS = 10.0
+WATCH_SECONDS = 40  # a watch ends and is taken up again, so that silence longer than this is known to be a fault
+SILENCE_SECONDS = 50.0  # on a watch: its connection is given up
+LINE_BYTES = 16 * 1024 * 1024  # of one change; the API server's objects are smaller by far
+ANSWER_BYTES = 256 * 1024 * 1024  # of one page
+CONNECTIONS = 64
+APPLY = "application/apply-patch+yaml"
+JSON = "application/json"
+
+T = TypeVar("T")
+Objects: TypeAlias = list[T]  # within Cluster, `list` is the verb
+ChangeKind = Literal["added", "modified", "deleted", "bookmark", "listed"]
+_KINDS: dict[str, ChangeKind] = {"ADDED": "added", "MODIFIED": "modified", "DELETED": "deleted", "BOOKMARK": "bookmark"}
+
+
+@dataclass(frozen=True, slots=True)
+class Change(Generic[T]):
+    """One line of a watch. A bookmark has no object; `listed` is of `watches.Watch`: all that is there has been told."""
+
+    kind: ChangeKind
+    object: T | None
+    resource_version: str
+    uid: str = ""
+
+
+class Tag(msgspec.Struct, frozen=True, rename="camel"):
+    """What a watch needs of any object."""
+
+    resource_version: str = ""
+    uid: str = ""
+
+
+class Tagged(msgspec.Struct, frozen=True):
+    metadata: Tag = Tag()
+
+
+class _PageTag(msgspec.Struct, frozen=True, rename="camel"):
+    resource_version: str = ""
+    continue_: str = msgspec.field(default="", name="continue")
+
+
+class _Page(msgspec.Struct, frozen=True):
+    metadata: _PageTag
+    items: list[msgspec.Raw] | None = None  # null where there is none, from some API servers
+
+
+class _Line(msgspec.Struct, frozen=True):
+    type: str
+    object: msgspec.Raw
+
+
+_page = msgspec.json.Decoder(_Page)
+_line = msgspec.json.Decoder(_Line)
+_tagged = msgspec.json.Decoder(Tagged)
+_status = msgspec.json.Decoder(Status)
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Safe to share between tasks. `epoch`: of the leader, written to each object that goes out, so that a later leader's API server refuses it."""
+
+    _session: aiohttp.ClientSession
+    _configuration: Configuration
+    epoch: int | None = None
+
+    @staticmethod
+    @asynccontextmanager
+    async def connect(kubeconfig: Path | None = None) -> AsyncIterator[Cluster]:
+        """As the pod's account where we run in one and no file is given; else by the file, `KUBECONFIG` or `~/.kube/config`.
+
+        Raises config.ConfigException.
+        """
+        configuration = Configuration()
+        if kubeconfig is None and "KUBERNETES_SERVICE_HOST" in os.environ:
+            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        else:
+            file = str(kubeconfig) if kubeconfig else None
+            await config.load_kube_config(config_file=file, client_configuration=configuration, persist_config=False)  # type: ignore[no-untyped-call]
+        tls = RESTClientObject(configuration).ssl_context
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=CONNECTIONS, ssl=tls)) as session:
+            yield Cluster(session, configuration)
+
+    def in_epoch(self, epoch: int) -> Cluster:
+        """The same door, for what a leader writes."""
+        return replace(self, epoch=epoch)
+
+    async def list(
+        self, resource: Resource, shape: type[T], *, namespace: str | None = None, labels: str | None = None, fields: str | None = None
+    ) -> tuple[Objects[T], str]:
+        """All objects, and the resourceVersion that they are of. Raises Gone when the pages went stale between two of them."""
+        found, version = await self.list_tagged(resource, shape, namespace=namespace, labels=labels, fields=fields)
+        return [one for _, one in found], version
+
+    async def list_tagged(
+        self, resource: Resource, shape: type[T], *, namespace: str | None = None, labels: str | None = None, fields: str | None = None
+    ) -> tuple[Objects[tuple[Tag, T]], str]:
+        """As `list`, with uid and resourceVersion of each object."""
+        decoder = msgspec.json.Decoder(shape)
+        found: Objects[tuple[Tag, T]] = []
+        query = {"limit": str(PAGE)} | _selectors(labels, fields)
+        while True:
+            body = await self._ask("GET", resource.path(namespace=namespace), query)
+            page = _decoded(_page, body, resource)
+            found += [(_decoded(_tagged, raw, resource).metadata, _decoded(decoder, raw, resource)) for raw in page.items or ()]
+            if not page.metadata.continue_:
+                return found, page.metadata.resource_version
+            query["continue"] = page.metadata.continue_
+
+    async def watch(
+        self, resource: Resource, shape: type[T], *, since: str, namespace: str | None = None, labels: str | None = None, fields: str | None = None
+    ) -> AsyncIterator[Change[T]]:
+        """Changes since a resourceVersion, until the API server ends it (WATCH_SECONDS) or nothing is heard for SILENCE_SECONDS. Raises Gone."""
+        decoder = msgspec.json.Decoder(shape)
+        query = {"watch": "1", "allowWatchBookmarks": "true", "resourceVersion": since, "timeoutSeconds": str(WATCH_SECONDS)} | _selectors(labels, fields)
+        async with self._open("GET", resource.path(namespace=namespace), query, silence=SILENCE_SECONDS) as answer:
+            async for line in _lines(answer.content, resource):
+                yield _changed(_decoded(_line, line, resource), decoder, resource)
+
+    async def get(self, resource: Resource, shape: type[T], name: str, *, namespace: str | None = None, subresource: str | None = None) -> T:
+        return _decoded(msgspec.json.Decoder(shape), await self._ask("GET", resource.path(namespace=namespace, name=name, subresource=subresource)), resource)
+
+    async def create(
+        self, resource: Resource, body: Mapping[str, Any], *, name: str | None = None, subresource: str | None = None, dry_run: bool = False
+    ) -> dict[str, Any]:
+        """`name` and `subresource` for what is created below an object: a token of a ServiceAccount."""
+        whole = self._whole(resource, body)
+        path = resource.path(namespace=whole["metadata"].get("namespace"), name=name, subresource=subresource)
+        return _decoded(_object, await self._ask("POST", path, _options(dry_run=dry_run), whole), resource)
+
+    async def replace(self, resource: Resource, body: Mapping[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
+        """Update of an object that was read: Conflict when its resourceVersion has moved on."""
+        whole = self._whole(resource, body)
+        path = resource.path(namespace=whole["metadata"].get("namespace"), name=whole["metadata"]["name"])
+        return _decoded(_object, await self._ask("PUT", path, _options(dry_run=dry_run), whole), resource)
+
+    async def apply(self, resource: Resource, body: Mapping[str, Any], *, subresource: str | None = None, dry_run: bool = False) -> dict[str, Any]:
+        """Server-side apply: the fields of `body` become as it says, those that we said before and no longer do go away."""
+        whole = self._whole(resource, body)
+        path = resource.path(namespace=whole["metadata"].get("namespace"), name=whole["metadata"]["name"], subresource=subresource)
+        query = _options(dry_run=dry_run) | {"force": "true"}
+        return _decoded(_object, await self._ask("PATCH", path, query, whole, content_type=APPLY), resource)
+
+    async def delete(
+        self, resource: Resource, name: str, *, namespace: str | None = None, uid: str | None = None, resource_version: str | None = None, dry_run: bool = False
+    ) -> None:
+        """With `uid` and `resource_version`: Conflict unless it is still that object, unchanged."""
+        preconditions = {word: value for word, value in (("uid", uid), ("resourceVersion", resource_version)) if value}
+        body: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
+        if preconditions:
+            body["preconditions"] = preconditions
+        query = {"dryRun": "All"} if dry_run else {}
+        await self._ask("DELETE", resource.path(namespace=namespace, name=name), query, body)
+
+    async def read(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
+        """The answer to a GET of a path that is no kind's, such as `/version` or `/metrics`."""
+        return await self._ask("GET", path, query)
+
+    def _whole(self, resource: Resource, body: Mapping[str, Any]) -> dict[str, Any]:
+        metadata = dict(body.get("metadata", {}))
+        if self.epoch is not None:
+            metadata["annotations"] = {**metadata.get("annotations", {}), EPOCH_ANNOTATION: str(self.epoch)}
+        return {**body, "apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata}
+
+    async def _ask(
+        self, method: str, path: str, query: Mapping[str, str] | None = None, body: Mapping[str, Any] | None = None, *, content_type: str = JSON
+    ) -> bytes:
+        async with self._open(method, path, query, body, content_type=content_type) as answer:
+            return await _read(answer.content, ANSWER_BYTES, path)
+
+    @asynccontextmanager
+    async def _open(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        *,
+        content_type: str = JSON,
+        silence: float | None = None,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """An answer that is no error. Every failure on the way, also while the caller reads, becomes a ClusterError."""
+        headers = {"accept": JSON, "content-type": content_type, "user-agent": FIELD_MANAGER}
+        if (token := await self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization")) is not None:
+            headers["authorization"] = token
+        timeout = aiohttp.ClientTimeout(total=None if silence else REQUEST_SECONDS, sock_connect=CONNECT_SECONDS, sock_read=silence)
+        url = self._configuration.host + path + (f"?{urlencode(query)}" if query else "")
+        data = None if body is None else msgspec.json.encode(body)
+        try:
+            async with self._session.request(method, url, headers=headers, data=data, timeout=timeout, allow_redirects=False) as answer:
+                if answer.status >= 300:
+                    said = await _read(answer.content, ANSWER_BYTES, path)
+                    raise error_of(f"{method} {path}", answer.status, said, answer.headers.get("retry-after", ""))
+                yield answer
+        except TimeoutError:
+            raise Unavailable(f"{method} {path}: no answer in time", heard=False) from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise Unavailable(f"{method} {path}: {quoted(str(error)) or type(error).__name__}") from None
+
+
+_object = msgspec.json.Decoder(dict[str, Any])
+
+
+def _options(*, dry_run: bool) -> dict[str, str]:
+    return {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"} | ({"dryRun": "All"} if dry_run else {})
+
+
+def _selectors(labels: str | None, fields: str | None) -> dict[str, str]:
+    return {word: text for word, text in (("labelSelector", labels), ("fieldSelector", fields)) if text}
+
+
+def _decoded(decoder: msgspec.json.Decoder[T], body: bytes | msgspec.Raw, resource: Resource) -> T:
+    try:
+        return decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Malformed(f"{resource.plural}: {quoted(str(error))}") from None
+
+
+def _changed(line: _Line, decoder: msgspec.json.Decoder[T], resource: Resource) -> Change[T]:
+    if line.type == "ERROR":
+        status = _decoded(_status, line.object, resource)
+        what = f"watch of {resource.plural}: {status.code} {quoted(status.message)}"
+        raise Gone(what) if status.code == 410 else Unavailable(what)
+    if (kind := _KINDS.get(line.type)) is None:
+        raise Malformed(f"watch of {resource.plural}: a change of type {quoted(line.type)}")
+    tag = _decoded(_tagged, line.object, resource).metadata
+    return Change(kind, None if kind == "bookmark" else _decoded(decoder, line.object, resource), tag.resource_version, tag.uid)
+
+
+async def _lines(content: aiohttp.StreamReader, resource: Resource) -> AsyncIterator[bytes]:
+    """Whole lines; what is cut off at the end was never said."""
+    waiting = bytearray()
+    async for chunk in content.iter_any():
+        waiting += chunk
+        if b"\n" in chunk:
+            *whole, rest = waiting.split(b"\n")
+            waiting = rest
+            for line in whole:
+                yield bytes(line)
+        if len(waiting) > LINE_BYTES:
+            raise Malformed(f"watch of {resource.plural}: a line of more than {LINE_BYTES} bytes")
+
+
+async def _read(content: aiohttp.StreamReader, limit: int, path: str) -> bytes:
+    whole = bytearray()
+    async for chunk in content.iter_any():
+        whole += chunk
+        if len(whole) > limit:
+            raise Malformed(f"{path}: an answer of more than {limit} bytes")
+    return bytes(whole)
