@@ -34,6 +34,7 @@ class Act(msgspec.Struct, frozen=True, kw_only=True):
     ancestors              programs of the ancestors, parent first
     ancestor_process_ids   their process ids, in the same order
     pod                    `namespace/name`
+    workload               `namespace/name` of what the pod belongs to; absent for a pod on its own, and where the cluster did not say
     """
 
     process: str | None
@@ -46,6 +47,9 @@ class Act(msgspec.Struct, frozen=True, kw_only=True):
     container: str | None = None
     image: str | None = None
     pod: str | None = None
+    pod_uid: str | None = None
+    workload: str | None = None
+    node: str | None = None
 
 
 class Detection(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +57,7 @@ class Detection(msgspec.Struct, frozen=True, kw_only=True):
 
     id           deterministic: hash of policy, rule and event ids
     observed_at  event time of the (last) event, nanoseconds since the epoch
+    namespace    of the policy: whose authority raised it
     attack       ATT&CK ids of v19, each followed by its v18 id where that differs
     absent       fields that the condition read and that were absent
     unresolved   late fields that were not known in time
@@ -64,6 +69,7 @@ class Detection(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     observed_at: int
     policy: str
+    namespace: str = ""
     rule: str
     title: str
     severity: Severity

@@ -372,6 +372,7 @@ def make_detection(rule: Rule, matches: tuple[Match, ...], count: int, *, messag
         kind=last.kind,
         observed_at=last.observed_at,
         policy=rule.policy,
+        namespace=rule.namespace,
         rule=rule.rule,
         title=rule.title,
         severity=rule.severity,

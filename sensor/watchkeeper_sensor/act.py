@@ -24,4 +24,7 @@ def act_of(event: Event) -> Act:
         container=container.name,
         image=container.image,
         pod=f"{pod.namespace}/{pod.name}" if pod.name else None,
+        pod_uid=pod.uid,
+        workload=f"{pod.namespace}/{pod.owner_name}" if pod.owner_name and pod.namespace else None,
+        node=event.node.name,
     )
