@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 QUOTED = 400  # characters of an answer that an error repeats: bodies may hold what was refused
+NOT_TYPED = "failed to create typed patch object"  # of an applied object with an unknown field: the API server says 500
 RETRY_SECONDS = 1.0  # where the API server does not say
 
 
@@ -70,6 +71,8 @@ def error_of(what: str, code: int, body: bytes, retry_after: str = "") -> Cluste
         case 410:
             return Gone(said)
         case 400 | 405 | 413 | 415 | 422:
+            return Invalid(said)
+        case 500 if status.message.startswith(NOT_TYPED):
             return Invalid(said)
         case _:
             return Unavailable(said, delay=float(retry_after) if retry_after.isdecimal() else RETRY_SECONDS)
