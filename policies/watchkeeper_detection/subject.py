@@ -12,7 +12,7 @@ from watchkeeper_detection.record_types import record_type
 if TYPE_CHECKING:
     import msgspec
 
-IdentityType = Literal["user", "service_account", "node", "role", "root", "service", "federated", "anonymous", "unknown"]
+IdentityType = Literal["user", "service_account", "group", "node", "role", "root", "service", "federated", "anonymous", "unknown"]
 OutcomeStatus = Literal["success", "denied", "failure", "unknown"]
 
 

@@ -1,6 +1,6 @@
 """All readers there are. Who reads one kind of event alone does not need them, and spares the megabytes."""
 
-from watchkeeper_detection.logs import azure, cloudtrail, gcp, kubernetes_audit, recorded, vpcflow, windows
+from watchkeeper_detection.logs import azure, cloudtrail, gcp, kubernetes_audit, rbac, recorded, vpcflow, windows
 from watchkeeper_detection.logs.provider import Provider
 
 PROVIDERS: tuple[Provider, ...] = (
@@ -11,4 +11,5 @@ PROVIDERS: tuple[Provider, ...] = (
     gcp.PROVIDER,
     windows.PROVIDER,
     recorded.PROVIDER,
+    rbac.PROVIDER,
 )

@@ -15,7 +15,7 @@ FIELDS = (
         "the role's ARN for a session of an assumed role.",
         untrusted=True,
     ),
-    Field("identity.type", "string", "`user`, `service_account`, `node`, `role`, `root`, `service`, `federated`, `anonymous` or `unknown`."),
+    Field("identity.type", "string", "`user`, `service_account`, `group`, `node`, `role`, `root`, `service`, `federated`, `anonymous` or `unknown`."),
     Field("actor.id", "string", "Who did it, as the source's most exact name (ARN, user name, session)."),
     Field("actor.name", "string", "Short name of who did it, for people.", untrusted=True),
     Field("actor.account", "string", "Account, tenant or project that the actor belongs to."),
