@@ -5,9 +5,14 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support.postgresql import NoServerError, PostgreSQL
 
+from watchkeeper_operator.store.engine import open_engine
+from watchkeeper_operator.store.schema import migrate
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from sqlalchemy import Engine
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +31,12 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'folder' / 'store.db'}"
     return request.getfixturevalue("postgresql").url()
+
+
+@pytest.fixture
+def engine(url: str) -> Iterator[Engine]:
+    """Of a store with this version's schema, of both kinds in turn."""
+    engine = open_engine(url)
+    migrate(engine)
+    yield engine
+    engine.dispose()
