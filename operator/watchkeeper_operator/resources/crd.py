@@ -4,64 +4,20 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from watchkeeper_detection.policy import GROUP, PolicyException, PolicyList, RuntimePolicy
+from watchkeeper_detection.policy import GROUP
+from watchkeeper_operator.resources.kinds import KINDS
 from watchkeeper_operator.resources.structural import Schema, structural
 
 if TYPE_CHECKING:
     from watchkeeper_detection.policy import Resource
+    from watchkeeper_operator.resources.kinds import Kind
 
 HEADER = "# Generated from the models by `make crds`; edit the models instead.\n"
-ACCEPTED = '.status.conditions[?(@.type=="Accepted")]'
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of `kubectl get`; `wide` ones are shown with `-o wide` only."""
-
-    name: str
-    path: str
-    type: str = "string"
-    wide: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of object as the API server serves it."""
-
-    model: type[Resource]
-    plural: str
-    short: str
-    columns: tuple[Column, ...]
-
-    @property
-    def name(self) -> str:
-        return self.model.__name__
-
-
-CONDITION = (Column("Accepted", f"{ACCEPTED}.status"), Column("Reason", f"{ACCEPTED}.reason", wide=True))
-AGE = Column("Age", ".metadata.creationTimestamp", "date")
-
-KINDS = (
-    Kind(
-        RuntimePolicy,
-        "runtimepolicies",
-        "wkpol",
-        (Column("Mode", ".spec.mode"), Column("Enabled", ".spec.enabled", "boolean"), *CONDITION, Column("Title", ".spec.title", wide=True), AGE),
-    ),
-    Kind(
-        PolicyException,
-        "policyexceptions",
-        "wkexc",
-        (Column("Policy", ".spec.policy"), Column("Owner", ".spec.owner"), Column("Until", ".spec.until"), *CONDITION, AGE),
-    ),
-    Kind(PolicyList, "policylists", "wklist", (*CONDITION, Column("Description", ".spec.description", wide=True), AGE)),
-)
 
 
 def definition(kind: Kind) -> dict[str, Any]:
@@ -72,7 +28,7 @@ def definition(kind: Kind) -> dict[str, Any]:
         "metadata": {"name": f"{kind.plural}.{GROUP}", "labels": {"app.kubernetes.io/part-of": "watchkeeper"}},
         "spec": {
             "group": GROUP,
-            "scope": "Namespaced",
+            "scope": "Namespaced" if kind.namespaced else "Cluster",
             "names": {
                 "kind": kind.name,
                 "listKind": f"{kind.name}List",
@@ -87,6 +43,7 @@ def definition(kind: Kind) -> dict[str, Any]:
 
 
 def _version(kind: Kind) -> dict[str, Any]:
+    selectable = {"selectableFields": [{"jsonPath": path} for path in kind.selectable]} if kind.selectable else {}
     return {
         "name": "v1alpha1",
         "served": True,
@@ -95,6 +52,7 @@ def _version(kind: Kind) -> dict[str, Any]:
         "additionalPrinterColumns": [
             {"name": column.name, "type": column.type, "jsonPath": column.path, **({"priority": 1} if column.wide else {})} for column in kind.columns
         ],
+        **selectable,
         "schema": {"openAPIV3Schema": resource_schema(kind.model)},
     }
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError, core_schema
 
-from watchkeeper_detection.policy.shapes import Name, Shape, shown
+from watchkeeper_detection.policy.shapes import Instant, Name, Shape, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,6 +21,9 @@ GROUP = "watchkeeper.dev"
 API_VERSION = f"{GROUP}/v1alpha1"
 ROOT_NAMESPACE = "watchkeeper"
 FOUND_ELSEWHERE = frozenset({"across", "repeated"})  # error types that `across.py` reports one by one, with their places
+
+
+Number = Annotated[StrictInt, Field(ge=0, le=2**53)]  # what every reader of JSON holds exactly
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,25 +137,34 @@ class Condition(Model):
     message: Annotated[str, Field(max_length=8192)] = Field(
         default="", description="Why, in words: for a policy that was not accepted, every error with its place and the nearest right name."
     )
-    last_transition_time: Annotated[str, Shape("a time", 35, format="date-time")] = Field(description="When `status` last changed.")
-    observed_generation: Annotated[StrictInt, Field(ge=0)] | None = Field(default=None, description="The object's generation that this was said about.")
+    last_transition_time: Instant = Field(description="When `status` last changed.")
+    observed_generation: Number | None = Field(default=None, description="The object's generation that this was said about.")
 
 
 class Status(Model):
     """What Watchkeeper made of the object. Written by the operator only."""
 
-    observed_generation: Annotated[StrictInt, Field(ge=0)] | None = Field(default=None, description="The object's generation that was last looked at.")
+    observed_generation: Number | None = Field(default=None, description="The object's generation that was last looked at.")
+    epoch: Number | None = Field(
+        default=None,
+        description="Which leadership of the operator wrote this: `leaseTransitions` of its Lease at that time. "
+        "The API server refuses what a leader of an earlier epoch writes late.",
+    )
     conditions: Annotated[tuple[Condition, ...], Field(max_length=16), Keyed("type")] = Field(
         default=(),
-        description="`Accepted` is False, with every error in its message, when the object can't be used; the last good revision then stays in force.",
+        description="What is so and what is not, keyed by type. `Accepted` is False, with every error in its message, when the object can't be used; "
+        "the last good revision then stays in force.",
     )
+
+
+STATUS: Any = Field(default=None, description="What Watchkeeper made of the object; written by the operator only.")
 
 
 class Resource(Model):
     """A whole Kubernetes object."""
 
     metadata: Metadata
-    status: Status | None = Field(default=None, description="What Watchkeeper made of the object; written by the operator only.")
+    status: Status | None = STATUS
 
     @property
     def name(self) -> str:

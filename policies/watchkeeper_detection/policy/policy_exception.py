@@ -7,7 +7,8 @@ from pydantic import AfterValidator, Field, StrictBool
 from pydantic_core import PydanticCustomError
 
 from watchkeeper_detection.detection import Severity
-from watchkeeper_detection.policy.model import Across, Keyed, Model, Resource
+from watchkeeper_detection.policy.model import STATUS, Across, Keyed, Model, Resource
+from watchkeeper_detection.policy.policy_status import PolicyExceptionStatus
 from watchkeeper_detection.policy.rule import Count
 from watchkeeper_detection.policy.runtime_policy import Mode
 from watchkeeper_detection.policy.shapes import Cel, Duration, Moment, Name, Paragraph, Title, nanoseconds, shown
@@ -98,3 +99,4 @@ class PolicyException(Resource):
     api_version: Literal["watchkeeper.dev/v1alpha1"]
     kind: Literal["PolicyException"]
     spec: PolicyExceptionSpec = Field(description="What is accepted, why, by whom and until when.")
+    status: PolicyExceptionStatus | None = STATUS

@@ -5,7 +5,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, StrictBool
 
-from watchkeeper_detection.policy.model import Across, Keyed, Model, Resource
+from watchkeeper_detection.policy.model import STATUS, Across, Keyed, Model, Resource
+from watchkeeper_detection.policy.policy_status import RuntimePolicyStatus
 from watchkeeper_detection.policy.rule import Rule, Sentences
 from watchkeeper_detection.policy.shapes import (
     ActionKind,
@@ -131,6 +132,7 @@ class RuntimePolicy(Resource):
     api_version: Literal["watchkeeper.dev/v1alpha1"]
     kind: Literal["RuntimePolicy"]
     spec: RuntimePolicySpec = Field(description="What to look for, where, how serious, and what to do.")
+    status: RuntimePolicyStatus | None = STATUS
 
     def title_of(self, rule: Rule) -> str:
         return rule.title or self.spec.title or self.name

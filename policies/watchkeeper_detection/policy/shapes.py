@@ -105,6 +105,21 @@ Moment = Annotated[
     str,
     Shape("a time in UTC such as 2026-12-31T00:00:00Z", 20, r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", format="date-time"),
 ]
+NodeName = Annotated[
+    str,
+    Shape(
+        "a node's name: lower-case letters, digits, dashes and dots (at most 253, a letter or digit at both ends of each part)", 253, rf"{LABEL}(\.{LABEL})*"
+    ),
+]
+# No format: the API server would take a list for a time (seen with 0.34.1).
+Instant = Annotated[
+    str,
+    Shape(
+        "a time in UTC such as 2026-12-31T00:00:00.25Z",
+        30,
+        r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?Z",
+    ),
+]
 LabelKey = Annotated[str, Shape("a label's key", 317)]
 LabelValue = Annotated[str, Field(max_length=63)]
 NamespacePattern = Annotated[str, Shape("a namespace, or a pattern of one such as team-*", 63, r"[a-z0-9*]([-a-z0-9*]*[a-z0-9*])?")]
