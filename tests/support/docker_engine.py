@@ -18,6 +18,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import Self
 
+from tests.support.debian_packages import NoPackagesError, unpack
+
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "watchkeeper" / "docker-engine"
 PACKAGES = (
     *("docker.io", "containerd", "runc", "tini", "iptables", "busybox-static"),
@@ -43,29 +45,19 @@ class NoEngineError(Exception):
 
 
 def unpacked() -> Path:
-    """Folder whose usr/ holds the engine."""
+    """Folder whose usr/ holds the engine. Raises NoEngineError."""
     layer = CACHE / "layer"
-    if (layer / "usr" / "sbin" / "dockerd").exists():
-        return layer
     CACHE.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=CACHE) as name:
-        folder = Path(name)
-        download = ["apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", *PACKAGES]
-        if subprocess.run(download, cwd=folder, capture_output=True, check=False).returncode:
-            subprocess.run(["apt-get", "-qq", "update"], capture_output=True, check=False)
-            done = subprocess.run(download, cwd=folder, capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise NoEngineError(f"the packages of a Docker engine can't be had: {done.stderr.strip()[-300:]}")
-        made = folder / "layer"
-        for package in sorted(folder.glob("*.deb")):
-            subprocess.run(["dpkg-deb", "-x", package, made], check=True)
-        for old in ("bin", "sbin", "lib"):  # of packages that do not know of a merged /usr
-            if (made / old).is_dir():
-                shutil.copytree(made / old, made / "usr" / old, symlinks=True, dirs_exist_ok=True)
+    with (CACHE / "layer-lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (layer / "usr" / "sbin" / "dockerd").exists():
+            return layer
+        try:
+            unpack(PACKAGES, layer)
+        except NoPackagesError as reason:
+            raise NoEngineError(f"the packages of a Docker engine can't be had: {reason}") from reason
         for command in ("iptables", "ip6tables", "iptables-save", "iptables-restore"):
-            (made / "usr" / "sbin" / command).symlink_to("xtables-nft-multi")
-        shutil.rmtree(layer, ignore_errors=True)
-        made.rename(layer)
+            (layer / "usr" / "sbin" / command).symlink_to("xtables-nft-multi")
     return layer
 
 

@@ -1,0 +1,67 @@
+"""What the API server of the cluster logs, and whom it sends it to: a Service at a fixed address, with a client certificate.
+
+The receiver's authority exists before the receiver does: RUN/authority has ca.crt, ca.key and server.crt, server.key for whoever answers at ADDRESS.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+from tests.support.certificates import TestAuthority
+from tests.support.cluster.steps import NoKubernetesError
+
+ADDRESS = "10.96.0.50"  # clusterIP of the receiving Service
+SERVER_NAME = "watchkeeper-collector.watchkeeper-system.svc"
+URL = f"https://{ADDRESS}/v1/audit"
+GROUP = "watchkeeper:audit"  # organisation of the API server's certificate
+POLICY = Path(__file__).parents[2] / "e2e" / "audit-policy.yaml"
+WEBHOOK = ("ca.crt", "apiserver.crt", "apiserver.key", "webhook.kubeconfig")
+FLAGS = {
+    "audit-webhook-config-file": "/etc/kubernetes/audit/webhook.kubeconfig",
+    "audit-webhook-batch-max-wait": "1s",
+    "audit-webhook-truncate-enabled": "true",
+    "audit-webhook-truncate-max-batch-size": str(10 << 20),
+}
+
+
+def prepare(run: Path) -> dict[str, str]:
+    """Fills run/audit, which the API server reads; returns its flags.
+
+    WATCHKEEPER_AUDIT_WEBHOOK=FOLDER takes the files of WEBHOOK from there, =none sends nothing; WATCHKEEPER_AUDIT_POLICY=FILE is another policy.
+    """
+    folder = run / "audit"
+    folder.mkdir(parents=True, exist_ok=True)
+    (run / "log").mkdir(exist_ok=True)
+    shutil.copy(os.environ.get("WATCHKEEPER_AUDIT_POLICY") or POLICY, folder / "policy.yaml")
+    given = os.environ.get("WATCHKEEPER_AUDIT_WEBHOOK")
+    if given == "none":
+        return {}
+    if given:
+        if missing := [name for name in WEBHOOK if not (Path(given) / name).exists()]:
+            raise NoKubernetesError(f"WATCHKEEPER_AUDIT_WEBHOOK: {given} has no {', '.join(missing)}")
+        for name in WEBHOOK:
+            shutil.copy(Path(given) / name, folder / name)
+    else:
+        _issue(folder, run / "authority")
+    return FLAGS
+
+
+def _issue(folder: Path, authority: Path) -> None:
+    ours = TestAuthority("watchkeeper")
+    authority.mkdir(mode=0o700, exist_ok=True)
+    ours.own().write(authority, "ca")
+    ours.server(SERVER_NAME, ADDRESS).write(authority, "server")
+    (folder / "ca.crt").write_bytes(ours.certificate)
+    ours.client("kube-apiserver", [GROUP]).write(folder, "apiserver")
+    configuration = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "audit", "cluster": {"server": URL, "certificate-authority": "ca.crt", "tls-server-name": SERVER_NAME}}],
+        "users": [{"name": "audit", "user": {"client-certificate": "apiserver.crt", "client-key": "apiserver.key"}}],
+        "contexts": [{"name": "audit", "context": {"cluster": "audit", "user": "audit"}}],
+        "current-context": "audit",
+    }
+    (folder / "webhook.kubeconfig").write_text(json.dumps(configuration))

@@ -1,0 +1,74 @@
+"""The Debian part of a node, from the mirror that this machine's own apt uses."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+from tests.support.cluster.go import kept
+from tests.support.cluster.steps import CACHE, NoKubernetesError, output
+from tests.support.debian_packages import NoPackagesError, unpack
+
+SUITE = "bookworm"  # systemd 256 and newer refuse cgroup v1, which some machines of ours have
+PACKAGES = (
+    *(
+        "systemd",
+        "systemd-sysv",
+        "dbus",
+        "conntrack",
+        "iptables",
+        "nftables",
+        "iproute2",
+        "ethtool",
+        "util-linux",
+        "mount",
+        "kmod",
+        "libseccomp2",
+        "runc",
+        "e2fsprogs",
+    ),
+    *("bash", "ca-certificates", "curl", "jq", "procps", "socat", "ebtables", "ipset", "hostname", "libnss-myhostname", "busybox-static"),
+)
+LEFT_OUT = ("man", "doc", "locale")
+TOOLS = ("mmdebstrap", "jq", "libjq1", "libonig5")
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+
+
+def tools() -> Path:
+    """Folder whose usr/ has what the build and the engine need of the distribution."""
+
+    def make(folder: Path) -> None:
+        try:
+            unpack(TOOLS, folder / "layer")
+        except NoPackagesError as reason:
+            raise NoKubernetesError(f"{' '.join(TOOLS)} can't be had: {reason}; this needs Debian, or a Docker that pulls images") from reason
+        (folder / "layer" / "usr" / "lib" / "modules").mkdir(parents=True, exist_ok=True)  # kind mounts it into nodes
+
+    key = hashlib.sha256(repr(TOOLS).encode()).hexdigest()[:16]
+    return kept(CACHE / "k8s" / f"tools-{key}", make, "tools") / "layer"
+
+
+def mirror() -> str:
+    used = {uri.rstrip("/") for uri in output("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages").split()}
+    found = next((uri for uri in sorted(used) if uri.endswith("/debian")), None)
+    if found is None:
+        raise NoKubernetesError("apt has no Debian mirror on this machine (no source ends in /debian): nodes are made from one")
+    return found
+
+
+def rootfs() -> Path:
+    """A tar file. One to two minutes, once. Raises NoKubernetesError."""
+    key = hashlib.sha256(repr((SUITE, PACKAGES, LEFT_OUT)).encode()).hexdigest()[:16]
+    return kept(CACHE / "k8s" / f"rootfs-{key}", _make, "Debian part of a node") / "rootfs.tar"
+
+
+def _make(folder: Path) -> None:
+    if os.geteuid() != 0 or shutil.which("perl") is None:
+        raise NoKubernetesError("a node's file system is made by root, and with perl: sudo make cluster-up, apt install perl")
+    bin_ = tools() / "usr" / "bin"
+    excluded = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in LEFT_OUT]
+    source = f"deb [signed-by={KEYRING}] {mirror()} {SUITE} main"
+    command = [bin_ / "mmdebstrap", "--quiet", "--mode=root", "--format=tar", "--variant=minbase", f"--include={','.join(PACKAGES)}", *excluded]
+    output("nice", *command, SUITE, folder / "rootfs.tar", source, environment={"PATH": f"{bin_}:{os.environ['PATH']}"})
