@@ -44,4 +44,4 @@ def is_ours(keys: Sequence[bytes], text: str, now: float) -> bool:
         return False
     content, tag = whole[:-_TAG_BYTES], whole[-_TAG_BYTES:]
     made = int.from_bytes(content[:8], "big")
-    return -VALID_SECONDS <= made - now <= VALID_SECONDS and any([hmac.compare_digest(tag, _tag(key, content)) for key in keys])
+    return -VALID_SECONDS <= made - now <= VALID_SECONDS and any(hmac.compare_digest(tag, _tag(key, content)) for key in keys)

@@ -23,12 +23,12 @@ class LogState(msgspec.Struct, frozen=True, kw_only=True):
 
     source         name of the LogSource: of the client certificate, or of the file
     replica        who received; counts of one replica only grow until it starts anew
-    events         requests judged; `per_second` since the last report
-    lag_seconds    the latest that an event of the last report came, after it was logged
+    events         requests judged; `per_second` over the last five minutes
+    lag_median_ms, lag_p99_ms   from the logging of a batch's oldest event to its judging, over the last five minutes
     last_event_at  when the newest event was logged
     truncated      events without their body
     rejected       records that could not be read
-    arrivals       canaries since the last report
+    arrivals       the latest canaries
     """
 
     source: str
@@ -37,7 +37,8 @@ class LogState(msgspec.Struct, frozen=True, kw_only=True):
     reported_at: int
     events: int = 0
     per_second: float = 0.0
-    lag_seconds: float = 0.0
+    lag_median_ms: int = 0
+    lag_p99_ms: int = 0
     last_event_at: int = 0
     truncated: int = 0
     rejected: int = 0

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from watchkeeper_detection.logs import kubernetes_audit
+from watchkeeper_detection.logs import kubernetes_audit, rejected
 from watchkeeper_detection.logs.kubernetes_audit import AuditEvent
-from watchkeeper_detection.logs.provider import RunEvent, TypedPath, time_ns
+from watchkeeper_detection.logs.provider import RecordPlace, RunEvent, TypedPath, time_ns
 from watchkeeper_detection.logs.record_reader import RecordReader
 from watchkeeper_detection.logs.splitter import Splitter
 from watchkeeper_detection.matcher import Matcher
@@ -28,11 +28,12 @@ if TYPE_CHECKING:
     from watchkeeper_detection.detection import Detection
     from watchkeeper_detection.event import Event
     from watchkeeper_detection.logs.pieces import Run
-    from watchkeeper_detection.match import Match
+    from watchkeeper_detection.match import Match, Scalar
     from watchkeeper_detection.program import Program
 
 CANARY_USER = f"system:serviceaccount:{SYSTEM_NAMESPACE}:{CANARY_ACCOUNT}"
 TRUNCATED = "audit.k8s.io/truncated"
+TOLD = 200_000  # values of first-seen rules that are remembered; past that it begins anew, and the leader is told again
 READ_HERE = frozenset(("audit.auditID", "audit.stage", "audit.level", "audit.annotations", "audit.user.username", "audit.userAgent"))
 
 
@@ -85,10 +86,18 @@ class Judged:
         return len(self.detections) + len(self.matches)
 
 
+Novelty: TypeAlias = "tuple[str, tuple[Scalar, ...], tuple[Scalar, ...]]"
+"""Rule, key space and value of a first-seen match."""
+
+
 class AuditJudge:
-    """`keys`: of canaries' nonces, the newest first. `clock`: nanoseconds since the epoch. To be called from one thread at a time."""
+    """`keys`: of canaries' nonces, the newest first. `clock`: nanoseconds since the epoch. To be called from one thread at a time.
+
+    A first-seen rule learns nothing from a value that it had before, and most of its matches are that: they stop here once the first is stored.
+    """
 
     def __init__(self, program: Program, *, keys: Sequence[bytes], clock: Callable[[], int]) -> None:
+        self.told: set[Novelty] = set()
         self._keys = tuple(keys)
         self._clock = clock
         self._is_repeat = kubernetes_audit.repeats()
@@ -97,6 +106,8 @@ class AuditJudge:
     def use(self, program: Program) -> None:
         """Judge by this program from the next body on."""
         self.matcher = Matcher(program)
+        self._learning = frozenset(rule.state_key for rule in program.rules if rule.first_seen)
+        self.told.clear()
         reads = {root: frozenset(paths) for root, paths in self.matcher.reads.items()}
         self._reads = {**reads, "audit": reads.get("audit", frozenset()) | READ_HERE, "log": frozenset(("log.reason",))}
         path = TypedPath(kubernetes_audit.audit_type(self._reads), _delivered)
@@ -109,7 +120,25 @@ class AuditJudge:
         def expect(decoder: msgspec.json.Decoder[list[Any]]) -> None:
             splitter.decoder = decoder
 
-        return BodyJudge(splitter, RecordReader(stream, self._provider, self._reads, expect), self.matcher, self.arrival)
+        return BodyJudge(self, splitter, RecordReader(stream, self._provider, self._reads, expect))
+
+    def remember(self, stored: set[Novelty]) -> None:
+        """These values are stored: they need not be told again."""
+        if len(self.told) + len(stored) > TOLD:
+            self.told.clear()
+        self.told |= stored
+
+    def untold(self, matches: Iterable[Match], fresh: set[Novelty]) -> list[Match]:
+        """The matches that may still say something; `fresh` grows by the first-seen ones among them."""
+        kept = []
+        for match in matches:
+            if match.rule in self._learning:
+                novelty = (match.rule, match.keys, match.value)
+                if novelty in self.told or novelty in fresh:
+                    continue
+                fresh.add(novelty)
+            kept.append(match)
+        return kept
 
     def arrival(self, event: Event) -> Arrival | None:
         """The canary that an event is; None for every other request, also of the same account."""
@@ -127,11 +156,12 @@ class AuditJudge:
 class BodyJudge:
     """Feed it chunks of any size, then close it. Memory does not grow with the body."""
 
-    def __init__(self, splitter: Splitter, records: RecordReader, matcher: Matcher, arrival: Callable[[Event], Arrival | None]) -> None:
+    def __init__(self, judge: AuditJudge, splitter: Splitter, records: RecordReader) -> None:
+        self.fresh: set[Novelty] = set()  # to be remembered when what was found is stored
+        self._judge_of = judge
         self._splitter = splitter
         self._records = records
-        self._matcher = matcher
-        self._arrival = arrival
+        self._matcher = judge.matcher
 
     def feed(self, chunk: bytes) -> Judged:
         judged = Judged()
@@ -153,7 +183,7 @@ class BodyJudge:
             audit = event.audit
             if audit.annotations is not None and TRUNCATED in audit.annotations:
                 judged.truncated += 1
-            if audit.user.username == CANARY_USER and (arrival := self._arrival(event)) is not None:
+            if audit.user.username == CANARY_USER and (arrival := self._judge_of.arrival(event)) is not None:
                 if len(judged.arrivals) < ARRIVALS:
                     judged.arrivals.append(arrival)
                 continue
@@ -161,17 +191,19 @@ class BodyJudge:
             if detections:
                 judged.detections += detections
             if matches:
-                judged.matches += matches
+                judged.matches += self._judge_of.untold(matches, self.fresh)
         judged.events += len(events)
         _time(events, judged)
 
     def _prepare(self, event: Event, judged: Judged) -> bool:
-        """Judge what is no audit event; give an event that the general path made its id. Whether it is left to be judged."""
-        if event.kind == kubernetes_audit.KIND:
+        """Give an event that the general path made its id, and judge what is no audit event as that. Whether there is something left to judge."""
+        if event.kind == kubernetes_audit.KIND and event.audit.verb is not None:
             event.id = request_id(event)
             return True
         judged.rejected += 1
         judged.events -= 1
+        if event.kind != rejected.KIND:
+            event = rejected.rejected(RecordPlace(event.stream, event.number, event.offset), kubernetes_audit.SOURCE, "not an audit event", b"")
         detections, matches = self._matcher.match(event)
         judged.detections += detections
         judged.matches += matches
@@ -184,15 +216,3 @@ def _time(events: Sequence[Event], judged: Judged) -> None:
         if event.kind == kubernetes_audit.KIND and (logged := time_ns(event.audit.stageTimestamp)):
             judged.oldest = min(judged.oldest or logged, logged)
             judged.newest = max(judged.newest, logged)
-
-
-def total(parts: Iterable[Judged]) -> Judged:
-    """Of several parts of one body: counts and times; what was found is not kept."""
-    whole = Judged()
-    for part in parts:
-        whole.events += part.events
-        whole.truncated += part.truncated
-        whole.rejected += part.rejected
-        whole.oldest = min(whole.oldest or part.oldest, part.oldest or whole.oldest)
-        whole.newest = max(whole.newest, part.newest)
-    return whole
