@@ -188,7 +188,7 @@ OVER = {
     "policies": (TenantLimits(policies=2), {}),
     "rules": (TenantLimits(rules=2), {}),
     "cost of its conditions": (TenantLimits(cost=5), {}),
-    "characters": (TenantLimits(characters=200), {}),
+    "characters": (TenantLimits(characters=150), {}),
 }
 
 
