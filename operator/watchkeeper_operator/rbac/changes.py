@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
+from watchkeeper_detection.logs.rbac import PLURALS
 from watchkeeper_detection.subject import service_account
 from watchkeeper_operator.rbac.risks import joined
 from watchkeeper_operator.rbac.shapes import Binding
@@ -14,13 +15,14 @@ from watchkeeper_operator.rbac.telling import Teller, role_risks
 from watchkeeper_operator.rbac.trimming import told_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping
 
     from watchkeeper_operator.rbac.becoming import Powers
     from watchkeeper_operator.rbac.shapes import Key, Rule, Watched
     from watchkeeper_operator.rbac.state import Grant, State
     from watchkeeper_operator.rbac.telling import Cause, Record
 
+ALL_KINDS = frozenset(PLURALS)
 Batch: TypeAlias = "Mapping[Key, Watched | None]"
 """What each object became; None: it is gone."""
 
@@ -42,10 +44,12 @@ class Before:
     role_risks: dict[Key, frozenset[str]]
 
 
-def present(state: State, powers: Powers, observed_at: int) -> Iterator[Record]:
-    """Everything that is there."""
+def present(state: State, powers: Powers, observed_at: int, kinds: Container[str] = ALL_KINDS) -> Iterator[Record]:
+    """Everything of these kinds that is there."""
     teller = Teller(state, powers, observed_at)
-    for key, one in state.objects.items():
+    for key, one in list(state.objects.items()):
+        if key[0] not in kinds:
+            continue
         yield teller.changed_object(key, one, "present")
         if isinstance(one, Binding):
             for grant in state.grants_of(key)[0]:
