@@ -35,6 +35,7 @@ LINE_BYTES = 16 * 1024 * 1024  # of one change; the API server's objects are sma
 ANSWER_BYTES = 256 * 1024 * 1024  # of one page
 CONNECTIONS = 64
 APPLY = "application/apply-patch+yaml"
+MERGE = "application/merge-patch+json"
 JSON = "application/json"
 
 T = TypeVar("T")
@@ -165,10 +166,22 @@ class Cluster:
 
     async def apply(self, resource: Resource, body: Mapping[str, Any], *, subresource: str | None = None, dry_run: bool = False) -> dict[str, Any]:
         """Server-side apply: the fields of `body` become as it says, those that we said before and no longer do go away."""
-        whole = self._whole(resource, body)
+        whole = self._whole(resource, body, subresource)
         path = resource.path(namespace=whole["metadata"].get("namespace"), name=whole["metadata"]["name"], subresource=subresource)
         query = _options(dry_run=dry_run) | {"force": "true"}
         return _decoded(_object, await self._ask("PATCH", path, query, whole, content_type=APPLY), resource)
+
+    async def merge(self, resource: Resource, body: Mapping[str, Any], *, subresource: str | None = None) -> dict[str, Any]:
+        """JSON merge patch: what `body` says changes, all else stays. For single fields of objects that are not wholly ours."""
+        whole = self._whole(resource, body, subresource)
+        path = resource.path(namespace=whole["metadata"].get("namespace"), name=whole["metadata"]["name"], subresource=subresource)
+        return _decoded(_object, await self._ask("PATCH", path, _options(dry_run=False), whole, content_type=MERGE), resource)
+
+    async def remove(self, resource: Resource, name: str, *, namespace: str | None = None) -> None:
+        """Delete as a leader: the object is stamped with the epoch, then deleted as just that revision. Raises Conflict when another was faster."""
+        where = {"namespace": namespace} if namespace else {}
+        stamped = msgspec.convert(await self.merge(resource, {"metadata": {"name": name, **where}}), Tagged).metadata
+        await self.delete(resource, name, namespace=namespace, uid=stamped.uid, resource_version=stamped.resource_version)
 
     async def delete(
         self, resource: Resource, name: str, *, namespace: str | None = None, uid: str | None = None, resource_version: str | None = None, dry_run: bool = False
@@ -185,11 +198,14 @@ class Cluster:
         """The answer to a GET of a path that is no kind's, such as `/version` or `/metrics`."""
         return await self._ask("GET", path, query)
 
-    def _whole(self, resource: Resource, body: Mapping[str, Any]) -> dict[str, Any]:
-        metadata = dict(body.get("metadata", {}))
-        if self.epoch is not None:
-            metadata["annotations"] = {**metadata.get("annotations", {}), EPOCH_ANNOTATION: str(self.epoch)}
-        return {**body, "apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata}
+    def _whole(self, resource: Resource, body: Mapping[str, Any], subresource: str | None = None) -> dict[str, Any]:
+        """With kind and epoch; in a status this stands in the status, as the API server drops metadata that comes with one."""
+        whole = {**body, "apiVersion": resource.api_version, "kind": resource.kind, "metadata": dict(body.get("metadata", {}))}
+        if self.epoch is not None and subresource == "status":
+            whole["status"] = {**whole["status"], "epoch": self.epoch}
+        elif self.epoch is not None:
+            whole["metadata"]["annotations"] = {**whole["metadata"].get("annotations", {}), EPOCH_ANNOTATION: str(self.epoch)}
+        return whole
 
     async def _ask(
         self, method: str, path: str, query: Mapping[str, str] | None = None, body: Mapping[str, Any] | None = None, *, content_type: str = JSON
