@@ -1,16 +1,27 @@
-"""Tests on a real API server, or on a cluster. They need Go once, to build Kubernetes; where that can't be had they say so."""
+"""Tests on a real API server, or on a cluster: see tests/support/api_server.py and tests/support/cluster. Where a machine can't have them, they are skipped and say why."""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import subprocess
+import sys
+import uuid
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support import docker_engine
+from tests.support.admission import install
+from tests.support.api_client import ApiClient
 from tests.support.api_server import ApiServer
-from tests.support.cluster.kubebox import NoKubernetesError
+from tests.support.cluster.__main__ import UNABLE
+from tests.support.cluster.running import Cluster, running
+from tests.support.cluster.steps import UnableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+BUSYBOX = "watchkeeper.test/busybox:1"
 
 
 @pytest.fixture(scope="session")
@@ -19,9 +30,77 @@ def api_server() -> Iterator[ApiServer]:
 
     A test that needs other flags, an audit webhook or controllers starts an `ApiServer` itself: that takes seconds.
     """
+    with contextlib.ExitStack() as up:
+        try:
+            server = up.enter_context(ApiServer())
+        except UnableError as reason:
+            pytest.skip(str(reason))
+        yield server
+
+
+def _cluster_command(word: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "tests.support.cluster", word], stderr=subprocess.PIPE, text=True, check=False)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A real cluster with a worker, one for all tests. It stays up if it was, or if WATCHKEEPER_KEEP_CLUSTER is set."""
+    stays = running() is not None or bool(os.environ.get("WATCHKEEPER_KEEP_CLUSTER"))
+    done = _cluster_command("up")
+    if done.returncode == UNABLE:
+        pytest.skip(done.stderr.strip().splitlines()[-1])
+    made = running()
+    assert made is not None, done.stderr
+    yield made
+    if not stays:
+        done = _cluster_command("down")
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="session")
+def kubectl(cluster: Cluster) -> Callable[..., str]:
+    """Output of kubectl, as the administrator; raises NoKubernetesError with what it said."""
+    return cluster.kubectl
+
+
+@pytest.fixture(scope="session")
+def load_image(cluster: Cluster) -> Callable[..., None]:
+    """Puts images of `cluster.docker` on every node."""
+    return cluster.load_image
+
+
+@pytest.fixture(scope="session")
+def busybox(cluster: Cluster) -> str:
+    """Name of a small image that every node has: sh, nc, httpd, nslookup … by `busybox NAME`."""
+    docker_engine.unpacked()
+    cluster.docker("import", "--change", 'CMD ["/bin/sh"]', "-", BUSYBOX, stdin=docker_engine.image())
+    cluster.load_image(BUSYBOX)
+    return BUSYBOX
+
+
+@pytest.fixture
+def namespace(cluster: Cluster) -> Iterator[str]:
+    """Of this test's own."""
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    cluster.kubectl("create", "namespace", name)
+    yield name
+    cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def guarded_server() -> Iterator[ApiServer]:
+    """A real API server of its own with our kinds and admission policies, the namespaces watchkeeper, watchkeeper-system, shop and other, and a Lease in epoch 7."""
     with contextlib.ExitStack() as running:
         try:
             server = running.enter_context(ApiServer())
         except NoKubernetesError as reason:
             pytest.skip(str(reason))
+        install(server)
         yield server
+
+
+@pytest.fixture
+def guarded(guarded_server: ApiServer) -> Iterator[ApiClient]:
+    """A quick client of it."""
+    with ApiClient(guarded_server) as client:
+        yield client

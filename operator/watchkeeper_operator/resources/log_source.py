@@ -51,13 +51,6 @@ class Gap(Model):
     records: Number | None = Field(default=None, description="How many are missing, where that is known.")
 
 
-class Lag(Model):
-    """How late records come: from the event to the collector's disk, over the last five minutes."""
-
-    median_milliseconds: Number = Field(description="Half of them within this time.")
-    p99_milliseconds: Number = Field(alias="p99Milliseconds", description="99 of 100 within this time.")
-
-
 class BlindRule(Model):
     """A rule that can't fire, whatever happens."""
 
@@ -89,7 +82,7 @@ class LogSourceStatus(Status):
     truncated: Number | None = Field(
         default=None, description="Records that came without their bodies since they were too long. Each is a detection, and blind."
     )
-    lag: Lag | None = Field(default=None, description="How late records come.")
+    lag_milliseconds: Number | None = Field(default=None, description="How late the latest record of the last report came, after it was logged.")
     missing: Number | None = Field(default=None, description="Gaps so far.")
     gaps: Annotated[tuple[Gap, ...], Field(max_length=NAMED)] = Field(default=(), description="The ten newest gaps, newest first.")
     coverage: Coverage | None = Field(default=None, description="What the last self-test showed: which rules can't fire.")
