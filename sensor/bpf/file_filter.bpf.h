@@ -5,6 +5,11 @@
 
 #include "file.bpf.h"
 
+/* Whose look at which file the answers are of, where the dispatcher made them for a handler. */
+struct file_looked {
+	u64 task, dentry, mnt, mode;
+};
+
 /* Kinds (bits) that an act could be told as. It lies in memory and is volatile, for the verifier would follow each of its values
  * through the walk.
  */
@@ -14,8 +19,10 @@ struct file_choice {
 	u64 told;
 	u64 each; /* of those, told also when they repeat */
 	u64 access;
+	u64 path;   /* print of the path; 0 where it has none */
 	u64 print;  /* of all that the answer hangs on; 0: is not kept */
 	u64 repeat; /* print of the act, where repeats are counted; else 0 */
+	struct file_looked looked;
 };
 
 struct {
@@ -29,6 +36,32 @@ static __always_inline volatile struct file_choice *file_choice(void)
 {
 	u32 zero = 0;
 	return bpf_map_lookup_elem(&file_choices, &zero);
+}
+
+/* For answers of the caller's own. */
+static __always_inline volatile struct file_choice *file_choice_anew(void)
+{
+	volatile struct file_choice *choice = file_choice();
+	if (choice)
+		choice->looked.task = 0;
+	return choice;
+}
+
+static __always_inline void file_looked(volatile struct file_choice *choice, struct task_struct *task, const struct file_seen *seen)
+{
+	choice->looked.dentry = (u64)seen->dentry;
+	choice->looked.mnt = (u64)seen->mnt;
+	choice->looked.mode = seen->mode | (u64)seen->flags << 32;
+	choice->looked.task = (u64)task;
+}
+
+/* Once: the next look is another call's. */
+static __always_inline bool file_was_looked_at(volatile struct file_choice *choice, struct task_struct *task, const struct file_seen *seen)
+{
+	bool is_same = choice->looked.task == (u64)task && choice->looked.dentry == (u64)seen->dentry && choice->looked.mnt == (u64)seen->mnt &&
+		       choice->looked.mode == (seen->mode | (u64)seen->flags << 32);
+	choice->looked.task = 0;
+	return is_same;
 }
 
 static __always_inline void file_ask(u64 *asked, u64 *by_path, u32 kind, u64 holds)

@@ -4,7 +4,7 @@
  * Hook: the end of open, openat, openat2, creat and open_by_handle_at. The descriptor leads to the file that was really opened, whatever
  * the path said that the caller gave; only an open that the kernel denied is told by that path. An open that fails otherwise is not told.
  * Paths and names that no policy asks for end here, before there is a record. Cost of an open and its close, the end of both calls
- * included: 0.4 µs when no policy asks for the file and it was opened a moment ago, 0.45 µs of a repeat, 1.75 µs when it is told.
+ * included: 0.3 µs when no policy asks for the file and it was opened a moment ago, 0.4 µs of a repeat, 1.4 µs when it is told.
  */
 #pragma once
 
@@ -105,9 +105,7 @@ static __always_inline u64 file_open_act(struct task_struct *task, const struct 
 	return print_with(print_with(print, seen->mode | (u64)seen->flags << 32), flags);
 }
 
-/* `flags` as the caller gave them, where they lie in no memory. */
-static __always_inline void file_open_ask(volatile struct file_choice *choice, struct task_struct *task, u32 number, const struct file_seen *seen,
-					  u32 flags)
+static __always_inline void file_open_ask(volatile struct file_choice *choice, struct task_struct *task, u32 number, const struct file_seen *seen)
 {
 	u64 access = file_open_access(seen->mode, seen->flags), asked = 0, by_path = 0;
 	file_ask(&asked, &by_path, FILE_OPEN, 1);
@@ -118,24 +116,36 @@ static __always_inline void file_open_ask(volatile struct file_choice *choice, s
 	choice->access = access;
 	choice->asked = asked;
 	choice->by_path = by_path;
-	u64 path = file_path_print(task, seen);
-	choice->print = file_print(task, asked, by_path, seen->mode, path);
+	choice->path = file_path_print(task, seen);
+	choice->print = file_print(task, asked, by_path, seen->mode, choice->path);
 	choice->repeat = 0;
-	if (asked == BIT(FILE_OPEN) && path && number != NR_OPENAT2 && record_is_wanted(FILE_OPEN) & WANTED_ONCE)
-		choice->repeat = file_open_act(task, seen, path, flags);
+}
+
+/* `flags` as the caller gave them, where they lie in no memory. */
+static __always_inline void file_open_ask_repeat(volatile struct file_choice *choice, struct task_struct *task, u32 number,
+						 const struct file_seen *seen, u32 flags)
+{
+	if (choice->asked == BIT(FILE_OPEN) && choice->path && number != NR_OPENAT2 && record_is_wanted(FILE_OPEN) & WANTED_ONCE)
+		choice->repeat = file_open_act(task, seen, choice->path, flags);
 }
 
 /* Whether an open is known to be none that is told, nor one of a process's memory, or was told a moment ago: for the dispatcher. */
 static __always_inline bool file_open_is_turned_down(struct task_struct *task, u32 number, u32 descriptor, u32 flags)
 {
-	volatile struct file_choice *choice = file_choice();
+	volatile struct file_choice *choice = file_choice_anew();
 	struct file *file = file_of(task, descriptor);
 	struct file_seen seen = {};
 	if (!choice || !file)
 		return false;
 	file_see(&seen, file);
-	file_open_ask(choice, task, number, &seen, flags);
-	return print_is_known(choice->print) || (choice->repeat && repeat_counts(FILE_OPEN, choice->repeat));
+	file_open_ask(choice, task, number, &seen);
+	if (print_is_known(choice->print))
+		return true;
+	file_open_ask_repeat(choice, task, number, &seen, flags);
+	if (choice->repeat && repeat_counts(FILE_OPEN, choice->repeat))
+		return true;
+	file_looked(choice, task, &seen);
+	return false;
 }
 
 /* Files of /proc are looked at each time, for another handler asks which process they are of. */
@@ -163,8 +173,10 @@ CALL_HANDLER(file_open)
 		return 0;
 	struct file_seen seen = {};
 	file_see(&seen, file);
-	file_open_ask(choice, task, call->number, &seen, file_open_flags(call)); /* again: the descriptor may have got another file since the look */
-
+	if (!file_was_looked_at(choice, task, &seen)) { /* the descriptor may have got another file since */
+		file_open_ask(choice, task, call->number, &seen);
+		file_open_ask_repeat(choice, task, call->number, &seen, file_open_flags(call));
+	}
 	struct path_found found = file_choose_seen(choice, buffer, &seen);
 	if (!choice->told)
 		file_open_turn_down(choice, &seen);

@@ -95,7 +95,7 @@ static __always_inline int file_written(const struct call *call, struct file *fi
 	if (!file_write_is_first(task, seen.inode, &key, &told))
 		return 0;
 	struct path_buffer *buffer = path_buffer();
-	volatile struct file_choice *choice = file_choice();
+	volatile struct file_choice *choice = file_choice_anew();
 	if (!buffer || !choice)
 		return 0;
 	file_ask(&asked, &by_path, FILE_WRITE, 1);

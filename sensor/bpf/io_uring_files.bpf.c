@@ -152,7 +152,7 @@ static __always_inline int io_uring_open_denied(struct open_handed_over *open, s
 static __always_inline int io_uring_open_reached(struct open_handed_over *open, struct file *file)
 {
 	struct path_buffer *buffer = path_buffer();
-	volatile struct file_choice *choice = file_choice();
+	volatile struct file_choice *choice = file_choice_anew();
 	if (!buffer || !choice)
 		return 0;
 	u64 mode = BPF_CORE_READ(file, f_mode);

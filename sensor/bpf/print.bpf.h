@@ -91,15 +91,7 @@ static __always_inline u64 print_path(u64 print, struct dentry *dentry, struct v
 	bool goes_on = true;
 	walk.root_dentry = (void *)READ_WORD(struct fs_struct, fs, root.dentry);
 	walk.root_mnt = (void *)READ_WORD(struct fs_struct, fs, root.mnt);
-	if (CAN_TAKE_TURNS) {
-		struct bpf_iter_num parts;
-		bpf_iter_num_new(&parts, 0, PRINT_PARTS);
-		while (goes_on && bpf_iter_num_next(&parts))
-			goes_on = print_step(&walk, &print);
-		bpf_iter_num_destroy(&parts);
-	} else {
-		for (int part = 0; part < PRINT_PARTS && goes_on; part++)
-			goes_on = print_step(&walk, &print);
-	}
+	for (int part = 0; part < PRINT_PARTS && goes_on; part++)
+		goes_on = print_step(&walk, &print);
 	return goes_on ? 0 : print;
 }

@@ -65,19 +65,29 @@ static __always_inline u64 record_share(u64 whole)
 	return is_behind ? whole / 20 : whole;
 }
 
+/* Asked for when a bucket is filled, once a millisecond at most. */
+static __always_inline u64 record_rate(bool at_once)
+{
+	u32 zero = 0;
+	struct settings *told = bpf_map_lookup_elem(&settings, &zero);
+	if (told && told->rate)
+		return at_once ? told->burst : told->rate;
+	return at_once ? burst : rate_per_second;
+}
+
 /* Whether the bucket of this kind and cgroup has a token left. */
 static __always_inline bool record_within_rate(u32 kind, u64 cgroup, u64 now)
 {
 	struct bucket_key key = {.cgroup = cgroup, .kind = kind};
 	struct bucket *bucket = bpf_map_lookup_elem(&buckets, &key);
 	if (!bucket) {
-		struct bucket full = {.updated = now, .tokens = burst * 1000};
+		struct bucket full = {.updated = now, .tokens = record_rate(true) * 1000};
 		bpf_map_update_elem(&buckets, &key, &full, BPF_ANY);
 		return true;
 	}
 	u64 passed = now - bucket->updated;
 	if (passed > 1000000) { /* a millisecond: updated seldom, so that processors do not fight for it */
-		u64 most = record_share(burst * 1000), filled = passed / 1000 * record_share(rate_per_second) / 1000;
+		u64 most = record_share(record_rate(true) * 1000), filled = passed / 1000 * record_share(record_rate(false)) / 1000;
 		s64 tokens = bucket->tokens + (s64)(filled > most ? most : filled);
 		bucket->updated = now;
 		bucket->tokens = tokens > (s64)most ? (s64)most : tokens;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import OrderedDict, deque
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -31,7 +32,6 @@ from watchkeeper_sensor.surroundings import Surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
-    from pathlib import Path
 
     from watchkeeper_detection.detection import Act, Detection
     from watchkeeper_detection.event import Event
@@ -60,19 +60,32 @@ def kernel_part(program: Program) -> Program:
 class Agent:
     """Owns the kernel's programs and the engine. Raises BpfUnavailableError where the machine can't."""
 
-    def __init__(self, programs: Path, program: Program, *, also: Collection[str] = (), state: Path | None = None, feed: Feed | None = None) -> None:
+    def __init__(
+        self,
+        programs: Path,
+        program: Program,
+        *,
+        also: Collection[str] = (),
+        state: Path | None = None,
+        feed: Feed | None = None,
+        node_name: str | None = None,
+        root: Path = Path("/"),
+        joins_spanning: bool = True,
+    ) -> None:
         """`also`: kinds that are told whatever the policies ask for. `state`: folder where windows survive a restart.
 
-        `feed`: what the cluster knows of pods; the file of this name in the state's folder where none is given.
+        `feed`: what the cluster knows of pods; the file of this name in the state's folder where none is given. `root`: where the host's files are.
+        `joins_spanning`: whether windows that span nodes are kept here as well; where matches of all nodes come together, they are that one's.
         """
         self.program = kernel_part(program)
-        self.around = Surroundings()
+        self.around = Surroundings(node_name, root=root)
+        self._joins_spanning = joins_spanning
         self.around.containers.feed = feed or (FileFeed(state / NAME) if state else None)
         self.late = LateFields(self.around)
         self.late.judge_by(self.program)
         self.enforcement = enforcement_of(self.program)
         filters = self._filters(also)
-        self.kernel = KernelSensor(programs, filters.kinds, PROGRAMS)
+        self.kernel = KernelSensor(programs, filters.kinds, PROGRAMS, root=root)
         self.kernel.keep_quiet(os.getpid())
         self.kernel.set_filters(filters)
         self.stream = EventStream(self.around)
@@ -213,7 +226,8 @@ class Agent:
             self._recorder.hold(event)
             while len(self._acts) > ACTS_KEPT:
                 self._acts.popitem(last=False)
-            steady = [self._steady(match, event) for match in matches]
+            joined = matches if self._joins_spanning else [match for match in matches if match.rule not in self._spanning]
+            steady = [self._steady(match, event) for match in joined]
             for match in steady:
                 found += self._with_acts(self.engine.wait(match))
             if self._keeper is not None:
@@ -237,7 +251,7 @@ class Agent:
         return late + [self._counted(detection) for detection in self._with_acts([*replayed, *joined])]
 
     def leaving(self) -> list[Match]:
-        """Matches since the last call of rules whose windows span nodes; here they are joined with this node's own."""
+        """Matches since the last call of rules whose windows span nodes."""
         found = list(self._leaving)
         self._leaving.clear()
         return found
@@ -284,6 +298,14 @@ class Agent:
         snapshot = self.engine.snapshot()
         self.engine = self._new_engine()
         self.engine.restore(snapshot)
+
+    def shed(self) -> None:
+        """Give back memory that holds what can be learned again."""
+        snapshot = self.engine.snapshot()
+        self.engine = self._new_engine()  # without what the old one remembered of events that are alike
+        self.engine.restore(snapshot)
+        self.stream.tree.forget_views()
+        give_back_memory()
 
     def close(self) -> None:
         self._note_time()

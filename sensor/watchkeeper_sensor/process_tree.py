@@ -190,6 +190,11 @@ class ProcessTree:
                 self._gone.popitem(last=False)
         return image.container_id if image is not None and self.containers.running.leaves(image.container_id, key) else None
 
+    def forget_views(self) -> None:
+        """What was made of images for events is made again when it is asked for."""
+        for image in self._images.values():
+            image.forget()
+
     def container_of_namespace(self, inode: int) -> str | None:
         """A container with a process in the namespace; None where none is known. Looks through all processes: for rare events."""
         return next((image.container_id for image in self._images.values() if image.container_id and inode in (image.namespaces or ())), None)

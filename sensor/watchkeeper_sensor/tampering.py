@@ -50,7 +50,7 @@ class Belongings:
         names = self._kernel.object.map("sensor_objects")
         wanted = {(PROGRAM, number) for one in self._kernel.objects for number in (_id(fd) for fd in one.program_fds().values())}
         wanted |= {(MAP, _id(fd)) for fd in self._kernel.object.map_fds().values() if fd >= 0}
-        wanted |= {(CGROUP, number) for number in own_cgroups()}
+        wanted |= {(CGROUP, number) for number in own_cgroups(self._kernel.host_root)}
         for kind, number in wanted:
             names.put(_object.pack(number, kind), _yes)
         self.program_ids = frozenset(number for kind, number in wanted if kind == PROGRAM)
@@ -90,10 +90,10 @@ def _in_force(fd: int) -> tuple[int, ...]:
     return (number, program, place if kind == LINK_CGROUP else 0)
 
 
-def own_cgroups() -> list[int]:
+def own_cgroups(host_root: Path = Path("/")) -> list[int]:
     """Ids of the cgroup that we run in and of all above it, but for the root, which can't be frozen."""
     try:
-        root = Path(unified_cgroup())
+        root = Path(unified_cgroup(host_root))
     except BpfUnavailableError:
         return []
     line = next((line for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::")), "0::/")

@@ -59,6 +59,8 @@ SET_BYTES = 40
 WAY_BYTES = 8
 ESCAPE = "\\x"  # how events spell bytes that are no UTF-8
 
+SETTINGS = struct.Struct("<QQQQ")  # struct settings
+
 _zero = struct.pack("<I", 0)
 Table = dict[bytes, dict[str, int]]
 
@@ -96,8 +98,8 @@ class Filters:
             self.by_port.pop(kind, None)
             self.ways.pop(kind, None)
 
-    def install(self, bpf_object: BpfObject) -> None:
-        """Fill new maps, then put them in the place of the old ones."""
+    def install(self, bpf_object: BpfObject, rate: tuple[int, int] = (0, 0)) -> None:
+        """Fill new maps, then put them in the place of the old ones. `rate`: records a second, and at once (0: the programs' own)."""
         paths = new_map(LPM_TRIE, "paths", 4 + PATH_KEY_BYTES, SET_BYTES, PATHS, NO_PREALLOC)
         names = new_map(HASH, "names", NAME_KEY_BYTES, SET_BYTES, NAMES, NO_PREALLOC)
         ports = new_map(HASH, "ports", 4, 4, PORTS, NO_PREALLOC)
@@ -112,7 +114,7 @@ class Filters:
             for outer, inner in (("path_filter", paths), ("name_filter", names), ("port_filter", ports)):
                 _put_fd(bpf_object.map(outer), inner.fd)
             # after the maps: no print of an old answer is of the new filters
-            bpf_object.map("settings").put(_zero, os.urandom(8) + struct.pack("<Q", self.asks_where))
+            bpf_object.map("settings").put(_zero, SETTINGS.pack(int.from_bytes(os.urandom(8), "little"), self.asks_where, *rate))
         finally:
             for made in (paths, names, ports):
                 os.close(made.fd)

@@ -305,6 +305,10 @@ class BpfObject:
     def is_attached(self, program: str) -> bool:
         return program in self._links
 
+    @property
+    def attached(self) -> int:
+        return len(self._links)
+
     def detach(self, program: str) -> None:
         if link := self._links.pop(program, None):
             self._library.bpf_link__destroy(link)

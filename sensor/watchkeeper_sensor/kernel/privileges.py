@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from pathlib import Path
 
 from watchkeeper_sensor.kernel.libbpf import BpfError
 
@@ -20,6 +21,7 @@ PR_CAPBSET_READ, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT, PR_CAP_AM
 
 
 NICENESS = -10
+CLONE_NEWCGROUP = 0x02000000
 
 
 def go_first() -> bool:
@@ -30,6 +32,25 @@ def go_first() -> bool:
         except PermissionError:
             return os.getpriority(os.PRIO_PROCESS, 0) < 0  # whoever started us said how much we get
     return True
+
+
+def see_host_cgroups() -> None:
+    """Show paths of cgroups as the host's first process sees them: from a pod's own namespace they lie above its root. Raises BpfError.
+
+    It takes CAP_SYS_ADMIN, the host's pid namespace, and no thread but this one.
+    """
+    host = Path("/proc/1/ns/cgroup")
+    try:
+        if host.stat().st_ino == Path("/proc/self/ns/cgroup").stat().st_ino:
+            return
+        number = os.open(host, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise BpfError(error.errno or 0, "the host's first process can't be looked at: hostPID and CAP_SYS_PTRACE are needed") from None
+    try:
+        if ctypes.CDLL(None, use_errno=True).setns(number, CLONE_NEWCGROUP):
+            raise BpfError(ctypes.get_errno(), "could not enter the host's cgroup namespace")
+    finally:
+        os.close(number)
 
 
 class _Header(ctypes.Structure):

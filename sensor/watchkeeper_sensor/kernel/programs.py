@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from watchkeeper_sensor.kernel.counts import counts_in, losses_in, skipped_of
 from watchkeeper_sensor.kernel.ends import ANY_END, asked_ends
-from watchkeeper_sensor.kernel.filters import flags_of
+from watchkeeper_sensor.kernel.filters import SETTINGS, WANTED_BY_PORT, flags_of
 from watchkeeper_sensor.kernel.libbpf import BpfError, BpfObject, BpfUnavailableError, give_back_memory, library, possible_processors
 from watchkeeper_sensor.kernel.records import KINDS
 from watchkeeper_sensor.kernel.ring import Ring, Rings
@@ -30,7 +30,7 @@ SYSCALLS = 512  # handlers of a call stand that far apart
 EVERY_COMPAT_CALL = "*32-bit*"
 """In place of a call: the handler runs before those of any call that is made the 32-bit way."""
 PLACES = {**SYSCALL_NUMBERS, EVERY_COMPAT_CALL: SYSCALLS - 1}
-UNIFIED = ("/sys/fs/cgroup/unified", "/sys/fs/cgroup")
+UNIFIED = ("sys/fs/cgroup/unified", "sys/fs/cgroup")
 Hook = Literal["tracepoint", "call", "cgroup", "other"]
 
 _u32 = struct.Struct("<I")
@@ -72,15 +72,16 @@ class BlindSpot:
 class KernelSensor:
     """The programs, loaded and attached for the kinds that are wanted. Closing it detaches everything."""
 
-    def __init__(self, object_path: Path, kinds: Collection[str], programs: Iterable[BpfProgram]) -> None:
-        """Raises BpfUnavailableError where nothing can be had on this machine."""
+    def __init__(self, object_path: Path, kinds: Collection[str], programs: Iterable[BpfProgram], *, root: Path = Path("/")) -> None:
+        """`root`: where the host's files are. Raises BpfUnavailableError where nothing can be had on this machine."""
         require_machine(object_path)
         self.kinds: frozenset[str] = frozenset()
         self.blind_spots: list[BlindSpot] = []
-        self._path = object_path
+        self._path, self.host_root = object_path, root
         self._programs = tuple(programs)
         self._refused: set[str] = set()  # programs that this kernel does not load or attach
         self._handled: set[int] = set()  # places of handlers that are in force
+        self._rate = (0, 0)  # records a second, at once; 0: the programs' own
         self._ends: dict[int, int] = {}  # number of a call → ends that they ask for
         self._objects = self._load(self._needed(kinds))
         self.object = self._objects[0]
@@ -188,7 +189,7 @@ class KernelSensor:
         cgroup, name = -1, part.name
         try:
             if part.hook == "cgroup":
-                cgroup = os.open(unified_cgroup(), os.O_RDONLY | os.O_DIRECTORY)
+                cgroup = os.open(unified_cgroup(self.host_root), os.O_RDONLY | os.O_DIRECTORY)
                 self._holding(name).attach(name, cgroup_fd=cgroup)
             else:
                 self._holding(name).attach(name)
@@ -233,9 +234,25 @@ class KernelSensor:
             wanted.put(_u32.pack(number), _u32.pack(flags_of(kind, filters) if kind in kinds else 0))
 
     def set_filters(self, filters: Filters) -> None:
-        """Take up what the policies ask for now; there is no moment without a filter."""
-        filters.install(self.object)
+        """Take up what the policies ask for now; there is no moment without a filter, nor one in which what both policies ask for is not told."""
+        self._want_any_port()
+        filters.install(self.object, self._rate)
         self.hook(filters.kinds, filters)
+
+    def _want_any_port(self) -> None:
+        """Until the new ports are in force, and what else that takes: the new table does not hold kinds that are asked for at any port."""
+        wanted = self.object.map("wanted")
+        for number in KINDS:
+            flags = _u32.unpack(wanted.get(_u32.pack(number)) or _u32.pack(0))[0]
+            if flags & WANTED_BY_PORT:
+                wanted.put(_u32.pack(number), _u32.pack(flags & ~WANTED_BY_PORT))
+
+    def set_rate(self, records_per_second: int, burst: int = 0) -> None:
+        """How many records of one kind and cgroup are told whatever others do; 0: as many as the programs were built for."""
+        self._rate = (records_per_second, burst or 2 * records_per_second)
+        settings = self.object.map("settings")
+        generation, asks_where, _, _ = SETTINGS.unpack(settings.get(_u32.pack(0)) or bytes(SETTINGS.size))
+        settings.put(_u32.pack(0), SETTINGS.pack(generation, asks_where, *self._rate))
 
     def keep_quiet(self, process_id: int) -> None:
         """Acts of this process (the sensor's own) are not told."""
@@ -261,6 +278,11 @@ class KernelSensor:
         self.rings.close()
         for one in reversed(self._objects):
             one.close()
+
+    @property
+    def attached(self) -> int:
+        """Programs in force: attached ones, and handlers of system calls."""
+        return sum(one.attached for one in self._objects) + len(self._handled)
 
     @property
     def objects(self) -> tuple[BpfObject, ...]:
@@ -291,11 +313,11 @@ def require_machine(object_path: Path) -> None:
     library()
 
 
-def unified_cgroup() -> str:
+def unified_cgroup(root: Path = Path("/")) -> str:
     """Root of the v2 cgroup hierarchy. Raises BpfUnavailableError where none is mounted."""
     for path in UNIFIED:
-        if _is_cgroup2(path):
-            return path
+        if _is_cgroup2(f"{root}/{path}"):
+            return f"{root}/{path}"
     raise BpfUnavailableError("no cgroup v2 hierarchy is mounted: mount -t cgroup2 none /sys/fs/cgroup/unified")
 
 
