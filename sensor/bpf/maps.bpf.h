@@ -65,8 +65,8 @@ enum call_end {
 struct settings {
 	u64 generation; /* a number of the filters in force, which no other filters had */
 	u64 asks_where; /* whether it matters to them if a container or the host did it */
-	u64 rate;	/* records of one kind and cgroup a second; 0: rate_per_second */
-	u64 burst;	/* of these at once */
+	u64 rate;       /* records of one kind and cgroup a second; 0: rate_per_second */
+	u64 burst;      /* of these at once */
 };
 
 struct call {
