@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from watchkeeper_operator.audit.configuring import PATH
 from watchkeeper_operator.authority.roles import Role
 from watchkeeper_operator.collector.routes import Answer, Refused, Route
 from watchkeeper_operator.store.engine import StoreError
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from watchkeeper_operator.collector.audit_receiving import AuditReceiver
     from watchkeeper_operator.collector.routes import Call
 
-PATH = "/v1/audit"
 ANY_SIZE = 1 << 50  # a batch that is called too large is dropped with all that is in it: whoever holds the audit certificate is never told so
 AT_ONCE = 32
 CHUNK_BYTES = 256 << 10  # judged at a time

@@ -16,10 +16,11 @@ from tests.support.collectors import serving
 
 from watchkeeper_cli.policy_set import library_program
 from watchkeeper_detection import wire
+from watchkeeper_operator.audit.configuring import PATH
 from watchkeeper_operator.authority.roles import Role
 from watchkeeper_operator.bus.queue import Queue
 from watchkeeper_operator.bus.taking import Bounds
-from watchkeeper_operator.collector.audit_endpoint import PATH, AuditEndpoint
+from watchkeeper_operator.collector.audit_endpoint import AuditEndpoint
 from watchkeeper_operator.collector.audit_judging import AuditJudge
 from watchkeeper_operator.collector.audit_receiving import AuditReceiver
 from watchkeeper_operator.collector.audit_states import AuditStates
