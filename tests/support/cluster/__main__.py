@@ -19,10 +19,13 @@ from tests.support.cluster.engine import RUN
 from tests.support.cluster.kubebox import components
 from tests.support.cluster.node_image import name
 from tests.support.cluster.running import STATE, Cluster, running, write
-from tests.support.cluster.steps import CACHE, NoKubernetesError, step
+from tests.support.cluster.steps import CACHE, NoKubernetesError, UnableError, step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+UNABLE = 3  # exit status: this machine lacks what the message says
 
 
 def is_local() -> bool:
@@ -100,7 +103,7 @@ def main() -> int:
             command()
         except NoKubernetesError as reason:
             print(f"cluster: {reason}", file=sys.stderr)
-            return 1
+            return UNABLE if isinstance(reason, UnableError) else 1
     return 0
 
 

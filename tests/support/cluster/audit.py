@@ -17,7 +17,7 @@ ADDRESS = "10.96.0.50"  # clusterIP of the receiving Service
 SERVER_NAME = "watchkeeper-collector.watchkeeper-system.svc"
 URL = f"https://{ADDRESS}/v1/audit"
 GROUP = "watchkeeper:audit"  # organisation of the API server's certificate
-POLICY = Path(__file__).parents[2] / "e2e" / "audit-policy.yaml"
+POLICY = Path(__file__).parents[3] / "operator" / "watchkeeper_operator" / "audit" / "policy.yaml"  # the one that ships
 WEBHOOK = ("ca.crt", "apiserver.crt", "apiserver.key", "webhook.kubeconfig")
 FLAGS = {
     "audit-webhook-config-file": "/etc/kubernetes/audit/webhook.kubeconfig",

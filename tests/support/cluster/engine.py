@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.support.cluster.programs import programs
 from tests.support.cluster.rootfs import tools
-from tests.support.cluster.steps import CACHE, NoKubernetesError, await_, output, step
+from tests.support.cluster.steps import CACHE, NoKubernetesError, UnableError, await_, output, step
 from tests.support.docker_engine import NoEngineError, unpacked
 
 RUN = CACHE / "cluster"  # of the running cluster; gone when it is down
@@ -47,11 +47,11 @@ def start() -> None:
     if process_id() is not None:
         return
     if os.geteuid() != 0:
-        raise NoKubernetesError("without a Docker that you may use, the cluster is made in namespaces, which needs root: sudo make cluster-up")
+        raise UnableError("without a Docker that you may use, the cluster is made in namespaces, which needs root: sudo make cluster-up")
     try:
         layers = f"{tools() / 'usr'}:{unpacked() / 'usr'}"
     except NoEngineError as reason:
-        raise NoKubernetesError(str(reason)) from reason
+        raise UnableError(str(reason)) from reason
     RUN.mkdir(parents=True, exist_ok=True)
     DATA.mkdir(parents=True, exist_ok=True)
     PROCESS_ID.unlink(missing_ok=True)

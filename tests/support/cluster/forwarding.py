@@ -14,7 +14,7 @@ CHUNK_BYTES = 1 << 16
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(ConnectionError):
+    with contextlib.suppress(OSError):  # either side may be gone at any time
         while chunk := await reader.read(CHUNK_BYTES):
             writer.write(chunk)
             await writer.drain()
@@ -30,7 +30,7 @@ async def _carry(port: int, reader: asyncio.StreamReader, writer: asyncio.Stream
     await asyncio.gather(_copy(reader, to_writer), _copy(to_reader, writer))
     for each in (writer, to_writer):
         each.close()
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(OSError):
             await each.wait_closed()
 
 

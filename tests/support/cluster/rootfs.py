@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from tests.support.cluster.go import kept
-from tests.support.cluster.steps import CACHE, NoKubernetesError, output
+from tests.support.cluster.steps import CACHE, UnableError, output
 from tests.support.debian_packages import NoPackagesError, unpack
 
 SUITE = "bookworm"  # systemd 256 and newer refuse cgroup v1, which some machines of ours have
@@ -43,7 +43,7 @@ def tools() -> Path:
         try:
             unpack(TOOLS, folder / "layer")
         except NoPackagesError as reason:
-            raise NoKubernetesError(f"{' '.join(TOOLS)} can't be had: {reason}; this needs Debian, or a Docker that pulls images") from reason
+            raise UnableError(f"{' '.join(TOOLS)} can't be had: {reason}; this needs Debian, or a Docker that pulls images") from reason
         (folder / "layer" / "usr" / "lib" / "modules").mkdir(parents=True, exist_ok=True)  # kind mounts it into nodes
 
     key = hashlib.sha256(repr(TOOLS).encode()).hexdigest()[:16]
@@ -54,7 +54,7 @@ def mirror() -> str:
     used = {uri.rstrip("/") for uri in output("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages").split()}
     found = next((uri for uri in sorted(used) if uri.endswith("/debian")), None)
     if found is None:
-        raise NoKubernetesError("apt has no Debian mirror on this machine (no source ends in /debian): nodes are made from one")
+        raise UnableError("apt has no Debian mirror on this machine (no source ends in /debian): nodes are made from one")
     return found
 
 
@@ -66,7 +66,7 @@ def rootfs() -> Path:
 
 def _make(folder: Path) -> None:
     if os.geteuid() != 0 or shutil.which("perl") is None:
-        raise NoKubernetesError("a node's file system is made by root, and with perl: sudo make cluster-up, apt install perl")
+        raise UnableError("a node's file system is made by root, and with perl: sudo make cluster-up, apt install perl")
     bin_ = tools() / "usr" / "bin"
     excluded = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in LEFT_OUT]
     source = f"deb [signed-by={KEYRING}] {mirror()} {SUITE} main"

@@ -11,14 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "watchkeeper"
 TAIL = 1500  # characters of a failed command's output
 
 
 class NoKubernetesError(Exception):
-    """Why there can be no cluster, or none of its components, on this machine; and what would help."""
+    """Why there is no cluster, or none of its components."""
+
+
+class UnableError(NoKubernetesError):
+    """What this machine lacks, and what would help. Tests are skipped for it; for any other reason they fail."""
 
 
 @contextlib.contextmanager
@@ -39,7 +43,7 @@ def output(*command: str | Path, stdin: str | bytes | None = None, environment: 
     return done.stdout.decode(errors="replace")
 
 
-def await_(what: str, ready, seconds: float, every: float = 0.1) -> None:
+def await_(what: str, ready: Callable[[], bool], seconds: float, every: float = 0.1) -> None:
     """Returns when `ready()` is true; raises NoKubernetesError when it is not in time."""
     end = time.monotonic() + seconds
     while not ready():
