@@ -25,12 +25,14 @@ CREATE INDEX detections_by_incident ON detections (incident, observed_at);
 CREATE TABLE context_keys (key TEXT NOT NULL, observed_at BIGINT NOT NULL, detection TEXT NOT NULL, PRIMARY KEY (key, observed_at, detection));
 CREATE INDEX context_keys_by_time ON context_keys (observed_at);
 CREATE TABLE incidents (
-  id TEXT NOT NULL PRIMARY KEY, scope TEXT NOT NULL, severity TEXT NOT NULL, opened_at BIGINT NOT NULL,
+  id TEXT NOT NULL PRIMARY KEY, scope TEXT NOT NULL, severity TEXT NOT NULL, opened_by TEXT NOT NULL, opened_at BIGINT NOT NULL,
   first_seen BIGINT NOT NULL, last_seen BIGINT NOT NULL, changed_at BIGINT NOT NULL, written_at BIGINT NOT NULL,
   closed_at BIGINT NOT NULL, archived_at BIGINT NOT NULL, merged_into TEXT NOT NULL, disposition TEXT NOT NULL, owner TEXT NOT NULL, content {bytes} NOT NULL
 );
 CREATE INDEX incidents_by_object ON incidents (archived_at, closed_at, severity, last_seen);
 CREATE INDEX incidents_by_end ON incidents (last_seen);
+CREATE INDEX incidents_by_rule ON incidents (opened_by, last_seen);
+CREATE INDEX incidents_by_change ON incidents (changed_at);
 CREATE TABLE incident_keys (key TEXT NOT NULL, incident TEXT NOT NULL, first BIGINT NOT NULL, last BIGINT NOT NULL, PRIMARY KEY (key, incident));
 CREATE INDEX incident_keys_by_incident ON incident_keys (incident);
 CREATE TABLE moments (incident TEXT NOT NULL, moment TEXT NOT NULL, at BIGINT NOT NULL, PRIMARY KEY (incident, moment));

@@ -54,15 +54,20 @@ class ContextKeyRow(Table):
 
 
 class IncidentRow(Table):
-    """`closed_at`, `archived_at`: 0 while it is open, and while it is an object of the cluster; `merged_into`: id or empty.
+    """An incident; `merged_into`: id of the one that took it in, or empty.
 
-    changed_at  of the content; `written_at`: the `changed_at` that its object shows
+    severity     as its object shows it: the gravest detection's, or one step more
+    opened_by    `namespace/policy/rule` of the detection that opened it
+    changed_at   of the content; `written_at`: the `changed_at` that its object shows, 0 where there is none yet
+    closed_at    0 while it is open
+    archived_at  0 while it is to be an object of the cluster
     """
 
     __tablename__ = "incidents"
     id: Mapped[str] = mapped_column(primary_key=True)
     scope: Mapped[str]
     severity: Mapped[str]
+    opened_by: Mapped[str]
     opened_at: Mapped[int]
     first_seen: Mapped[int]
     last_seen: Mapped[int]
