@@ -6,6 +6,7 @@ Nothing is retried here: callers know whether their question is still the right 
 from __future__ import annotations
 
 import os
+import ssl
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
@@ -18,6 +19,7 @@ from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 
 from watchkeeper_operator.cluster_errors import Gone, Malformed, Status, Unavailable, error_of, quoted
+from watchkeeper_operator.kinds import SERVICE_ACCOUNTS
 from watchkeeper_operator.names import EPOCH_ANNOTATION, FIELD_MANAGER
 
 if TYPE_CHECKING:
@@ -80,6 +82,15 @@ class _Line(msgspec.Struct, frozen=True):
     object: msgspec.Raw
 
 
+class _Token(msgspec.Struct, frozen=True):
+    token: str
+
+
+class _Tokens(msgspec.Struct, frozen=True):
+    status: _Token
+
+
+_token = msgspec.json.Decoder(_Tokens)
 _page = msgspec.json.Decoder(_Page)
 _line = msgspec.json.Decoder(_Line)
 _tagged = msgspec.json.Decoder(Tagged)
@@ -193,6 +204,19 @@ class Cluster:
             body["preconditions"] = preconditions
         query = {"dryRun": "All"} if dry_run else {}
         await self._ask("DELETE", resource.path(namespace=namespace, name=name), query, body)
+
+    async def token_of(self, namespace: str, account: str, *, seconds: int) -> str:
+        """A token of a ServiceAccount for the API server itself; it asks for 600 seconds at least."""
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": seconds}}
+        path = SERVICE_ACCOUNTS.path(namespace=namespace, name=account, subresource="token")
+        return _decoded(_token, await self._ask("POST", path, None, body), SERVICE_ACCOUNTS).status.token
+
+    @asynccontextmanager
+    async def session_of_nobody(self) -> AsyncIterator[aiohttp.ClientSession]:
+        """Requests to the API server by path, under no credential of ours: for who brings another."""
+        tls = ssl.create_default_context(cafile=self._configuration.ssl_ca_cert)
+        async with aiohttp.ClientSession(self._configuration.host, connector=aiohttp.TCPConnector(ssl=tls)) as session:
+            yield session
 
     async def read(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
         """The answer to a GET of a path that is no kind's, such as `/version` or `/metrics`."""
