@@ -23,10 +23,10 @@ comma := ,
 SERIES = $(foreach series,$(subst $(comma), ,$(KERNELS)),--kernel $(series))
 BENCH_MIB ?= 2048
 
-.PHONY: help install bpf run test test-e2e check format bench fuzz score score-host soak kernels test-kernels crds docs conformance lock clean
+.PHONY: help install bpf run test test-e2e cluster-up cluster-down cluster-parts check format bench fuzz score score-host soak kernels test-kernels crds docs conformance lock clean
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F '\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F '\t' '{ printf "  make %-13s %s\n", $$1, $$2 }'
 
 install: $(INSTALLED) ## create .venv from the committed locks (done by the other targets when needed)
 
@@ -61,8 +61,17 @@ bpf: ## build the sensor's programs (installs clang, libbpf and bpftool with apt
 test: $(INSTALLED) bpf ## the quick tests: what a contributor runs all day, with the sensor on this kernel
 	$(BIN)/pytest -n auto --ignore=tests/e2e
 
-test-e2e: $(INSTALLED) ## the stories, on a real API server (builds Kubernetes once: Go, nine minutes)
+test-e2e: $(INSTALLED) bpf ## the stories, on a real API server and a real cluster (its parts are built once: a quarter of an hour)
 	$(BIN)/pytest -n0 tests/e2e
+
+cluster-up: $(INSTALLED) ## a real kind cluster, in a minute once its parts are built; also where no image can be pulled (WORKERS=number)
+	@$(if $(WORKERS),WATCHKEEPER_WORKERS=$(WORKERS)) $(BIN)/python -m tests.support.cluster up
+
+cluster-down: $(INSTALLED) ## remove that cluster; the machine is as it was
+	@$(BIN)/python -m tests.support.cluster down
+
+cluster-parts: $(INSTALLED) ## build what cluster-up needs, ahead of time
+	@$(BIN)/python -m tests.support.cluster build
 
 check: $(INSTALLED) ## formatting, lint, types, layers, and that generated files are current
 	$(BIN)/ruff check .

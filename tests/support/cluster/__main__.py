@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.support.api_server import free_port
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+ASKED = {"WATCHKEEPER_WORKERS": "1", "WATCHKEEPER_AUDIT_WEBHOOK": "", "WATCHKEEPER_AUDIT_POLICY": ""}  # variable → where it is not set
 UNABLE = 3  # exit status: this machine lacks what the message says
 
 
@@ -37,22 +39,22 @@ def is_local() -> bool:
 
 
 def up() -> None:
-    """Makes the cluster, unless it is there from the same settings."""
+    """Makes the cluster, unless it is there and made from the same. What is not asked for stays as it is."""
     began = time.monotonic()
     cluster = running()
-    workers = int(os.environ.get("WATCHKEEPER_WORKERS", "1"))
-    here = is_local()
-    settings = _settings(workers, local_path=here)
-    if cluster and cluster.settings == settings:
+    asked = {name: os.environ.get(name) or (cluster.asked[name] if cluster else default) for name, default in ASKED.items()}
+    here = cluster.local if cluster and not os.environ.get("WATCHKEEPER_KIND") else is_local()
+    made_from = _digest(asked, local_path=here)
+    if cluster and cluster.made_from == made_from:
         print(f"cluster: is up; export KUBECONFIG={cluster.kubeconfig}", file=sys.stderr)
         return
     if RUN.exists():
         down()
     components()
     RUN.mkdir(parents=True)
-    flags = audit.prepare(RUN)
-    made = Cluster(local=here, settings=settings, port=free_port())
-    configured = configuration(run=RUN, workers=workers, port=made.port, flags=flags, local=here)
+    flags = audit.prepare(RUN, policy=asked["WATCHKEEPER_AUDIT_POLICY"], webhook=asked["WATCHKEEPER_AUDIT_WEBHOOK"])
+    made = Cluster(local=here, port=free_port(), asked=asked, made_from=made_from)
+    configured = configuration(run=RUN, workers=int(asked["WATCHKEEPER_WORKERS"]), port=made.port, flags=flags, local=here)
     if here:
         local.create(made, configured)
     else:
@@ -61,12 +63,12 @@ def up() -> None:
     print(f"cluster: ready after {time.monotonic() - began:.0f} s; export KUBECONFIG={made.kubeconfig}", file=sys.stderr)
 
 
-def _settings(workers: int, *, local_path: bool) -> str:
-    """Digest of what a cluster is made from: it is made anew when that changed."""
-    asked = {name: os.environ.get(name, "") for name in ("WATCHKEEPER_AUDIT_WEBHOOK", "WATCHKEEPER_AUDIT_POLICY")}
-    shape = configuration(run=RUN, workers=workers, port=0, flags=audit.FLAGS, local=local_path)
-    files = [path.read_text() for path in (audit.POLICY, local.POLICIES)]
-    return hashlib.sha256(json.dumps([asked, shape, files, name() if local_path else plain.IMAGE]).encode()).hexdigest()
+def _digest(asked: dict[str, str], *, local_path: bool) -> str:
+    """Of what a cluster is made from: it is made anew when that changed."""
+    shape = configuration(run=RUN, workers=0, port=0, flags=audit.FLAGS, local=local_path)
+    policy = Path(asked["WATCHKEEPER_AUDIT_POLICY"] or audit.POLICY).read_text()
+    parts = [asked, shape, policy, *([local.POLICIES.read_text(), name()] if local_path else [plain.IMAGE])]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def down() -> None:

@@ -6,7 +6,6 @@ The receiver's authority exists before the receiver does: RUN/authority has ca.c
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -27,23 +26,22 @@ FLAGS = {
 }
 
 
-def prepare(run: Path) -> dict[str, str]:
+def prepare(run: Path, *, policy: str, webhook: str) -> dict[str, str]:
     """Fills run/audit, which the API server reads; returns its flags.
 
-    WATCHKEEPER_AUDIT_WEBHOOK=FOLDER takes the files of WEBHOOK from there, =none sends nothing; WATCHKEEPER_AUDIT_POLICY=FILE is another policy.
+    `policy` is a file instead of ours; `webhook` a folder that has the files of WEBHOOK, or `none` where nothing is to be sent.
     """
     folder = run / "audit"
     folder.mkdir(parents=True, exist_ok=True)
     (run / "log").mkdir(exist_ok=True)
-    shutil.copy(os.environ.get("WATCHKEEPER_AUDIT_POLICY") or POLICY, folder / "policy.yaml")
-    given = os.environ.get("WATCHKEEPER_AUDIT_WEBHOOK")
-    if given == "none":
+    shutil.copy(policy or POLICY, folder / "policy.yaml")
+    if webhook == "none":
         return {}
-    if given:
-        if missing := [name for name in WEBHOOK if not (Path(given) / name).exists()]:
-            raise NoKubernetesError(f"WATCHKEEPER_AUDIT_WEBHOOK: {given} has no {', '.join(missing)}")
+    if webhook:
+        if missing := [name for name in WEBHOOK if not (Path(webhook) / name).exists()]:
+            raise NoKubernetesError(f"WATCHKEEPER_AUDIT_WEBHOOK: {webhook} has no {', '.join(missing)}")
         for name in WEBHOOK:
-            shutil.copy(Path(given) / name, folder / name)
+            shutil.copy(Path(webhook) / name, folder / name)
     else:
         _issue(folder, run / "authority")
     return FLAGS

@@ -19,7 +19,7 @@ from tests.support.docker_engine import NoEngineError, unpacked
 
 RUN = CACHE / "cluster"  # of the running cluster; gone when it is down
 DATA = CACHE / "docker"
-SOCKET, PROCESS_ID, LOG = RUN / "docker.sock", RUN / "docker.pid", RUN / "dockerd.log"
+SOCKET, PROCESS_ID, LOG, NETWORK = RUN / "docker.sock", RUN / "docker.pid", RUN / "dockerd.log", RUN / "network"  # the last: its namespace's inode
 RUNTIME = Path(__file__).parent / "node" / "runc-held"
 START_SECONDS, END_SECONDS = 60.0, 30.0
 IN_NAMESPACES = """
@@ -54,7 +54,7 @@ def start() -> None:
         raise UnableError(str(reason)) from reason
     RUN.mkdir(parents=True, exist_ok=True)
     DATA.mkdir(parents=True, exist_ok=True)
-    PROCESS_ID.unlink(missing_ok=True)
+    stop()  # of one that was killed
     script = IN_NAMESPACES.format(layers=layers, data=DATA, pid=PROCESS_ID, socket=SOCKET, runtime=RUNTIME)
     with step("docker engine started"), LOG.open("ab") as log:
         begun = subprocess.Popen(
@@ -67,6 +67,7 @@ def start() -> None:
             raise
         if begun.poll() is not None:
             raise NoKubernetesError(f"the Docker engine ended: {LOG.read_text(errors='replace')[-900:]}")
+    NETWORK.write_text(str(Path(f"/proc/{begun.pid}/ns/net").stat().st_ino))
 
 
 def _answers() -> bool:
@@ -100,26 +101,28 @@ def docker(*words: str | Path, stdin: str | bytes | None = None) -> str:
 
 
 def stop() -> None:
-    """Ends it, and whatever still runs in its network namespace."""
+    """Ends it, and whatever runs in a container of it; also after it was killed."""
     pid = process_id()
-    if pid is None:
-        return
-    network = Path(f"/proc/{pid}/ns/net").stat().st_ino
-    os.kill(pid, signal.SIGTERM)
-    end = time.monotonic() + END_SECONDS
-    while process_id() == pid and time.monotonic() < end:
-        time.sleep(0.1)
-    for left in _processes_in(network):
+    if pid is not None:
+        os.kill(pid, signal.SIGTERM)
+        end = time.monotonic() + END_SECONDS
+        while process_id() == pid and time.monotonic() < end:
+            time.sleep(0.1)
+    for left in _left():
         with contextlib.suppress(ProcessLookupError):
             os.kill(left, signal.SIGKILL)
     PROCESS_ID.unlink(missing_ok=True)
     SOCKET.unlink(missing_ok=True)
 
 
-def _processes_in(network: int) -> list[int]:
+def _left() -> list[int]:
+    """Processes in the engine's network namespace, or in a control group that has the name of a container of it."""
+    containers = [folder.name for folder in (DATA / "containers").glob("*")]
+    network = int(NETWORK.read_text()) if NETWORK.exists() else None
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if (folder / "ns" / "net").stat().st_ino == network:
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            groups = (folder / "cgroup").read_text()
+            if (folder / "ns" / "net").stat().st_ino == network or any(name in groups for name in containers):
                 found.append(int(folder.name))
     return found

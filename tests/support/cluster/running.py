@@ -22,14 +22,15 @@ STATE, KUBECONFIG = RUN / "state.json", RUN / "kubeconfig"
 
 @dataclass(frozen=True)
 class Cluster:
-    """`kubeconfig` is an administrator's, and works from this machine. `settings` names all that it was made from.
+    """`kubeconfig` is an administrator's, and works from this machine. `asked` is what its maker wanted, `made_from` a digest of all that it was made from.
 
     Only a local one surely enforces ClusterNetworkPolicy.
     """
 
     local: bool
-    settings: str
     port: int
+    asked: dict[str, str]
+    made_from: str
 
     @property
     def kubeconfig(self) -> Path:
