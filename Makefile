@@ -121,7 +121,7 @@ conformance: $(INSTALLED) ## the CEL specification's own cases, by file
 lock: ## write the locks anew from pyproject.toml, with the newest versions it allows
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
 	build/lock/bin/pip install --quiet --upgrade pip
-	build/lock/bin/pip install --quiet '.[operator]'
+	build/lock/bin/pip install --quiet '.[operator,parquet,sensor]'
 	build/lock/bin/pip freeze --exclude watchkeeper > build/lock/runtime
 	build/lock/bin/pip install --quiet --group dev
 	build/lock/bin/pip freeze --exclude watchkeeper | grep -vxFf build/lock/runtime > build/lock/dev

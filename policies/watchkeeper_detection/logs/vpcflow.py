@@ -243,8 +243,11 @@ def events(record: dict[str, Any], place: RecordPlace, reads: Reads) -> Iterable
 
 def flows_from_parquet(content: bytes, stream: str, reads: Reads) -> Iterator[Event]:
     """Events of one Parquet file; `number` is the row's, from 1. Raises RecordRejected for what is no flow log in Parquet."""
-    import pyarrow as pa  # noqa: PLC0415 (45 MB; only who reads Parquet pays)
-    from pyarrow import parquet  # noqa: PLC0415
+    try:
+        import pyarrow as pa  # noqa: PLC0415 (45 MB; only who reads Parquet pays)
+        from pyarrow import parquet  # noqa: PLC0415
+    except ModuleNotFoundError:
+        raise RecordRejected("Parquet is read by pyarrow, which is not installed: pip install 'watchkeeper[parquet]'") from None
 
     try:
         file = parquet.ParquetFile(pa.BufferReader(content))
