@@ -41,3 +41,22 @@ class Acknowledgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Body of `POST /v1/messages/acknowledge`: every message up to this number has been kept elsewhere, and goes."""
 
     through: int
+
+
+class Discarded(msgspec.Struct, frozen=True, kw_only=True):
+    """Payload of topic `discarded`: a node said what it may not say, or somebody asked with a sensor's token for what a sensor does not ask.
+
+    reason    one word: `AnotherNodesPod`, `PodUnknown`, `PolicyUnknown`, `NotCovered`, `NotItsKind`, `Unreadable`, `SecondCertificate`
+    pod       `namespace/name` that it was about; of SecondCertificate the sensor's own
+    address   who asked, where that is known
+    count     how many of this reason in one delivery; `examples` holds the first of them as they came
+    """
+
+    reason: str
+    node_uid: str
+    node_name: str = ""
+    pod: str = ""
+    policy: str = ""
+    address: str = ""
+    count: int = 1
+    examples: tuple[bytes, ...] = ()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement
 
-SPOOLS = 8  # of one source that are remembered; a sensor has one as long as its disk lives
+SPOOLS = 64  # of one source that are remembered: a sensor has one as long as its disk lives, and one for each portion that had no room there
 CREATE_LOCK = 0x7761746368  # of PostgreSQL, for replicas that start at once
 
 _metadata = MetaData()

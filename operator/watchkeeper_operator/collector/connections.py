@@ -39,13 +39,14 @@ class Bounds:
 class Connection(RequestHandler):
     """One connection after its TLS handshake."""
 
-    __slots__ = ("address", "opened_at", "peer")
+    __slots__ = ("address", "opened_at", "peer", "shown_at")
 
     def __init__(self, server: Server, **options: Any) -> None:
         super().__init__(server, **options)
         self.peer: Peer | None = None
         self.address = ""
         self.opened_at = 0.0
+        self.shown_at = 0.0  # when its certificate was last found to be in force
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         socket_name = transport.get_extra_info("peername")

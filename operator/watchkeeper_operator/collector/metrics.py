@@ -12,3 +12,6 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.answered = Counter("watchkeeper_collector_requests", "Requests that were answered.", ("path",), registry=self.registry)
         self.refused = Counter("watchkeeper_collector_requests_refused", "Requests that were refused, by reason.", ("path", "reason"), registry=self.registry)
+        self.discarded = Counter(
+            "watchkeeper_collector_discarded", "Entries of nodes that were about what the node may not speak of.", ("reason",), registry=self.registry
+        )

@@ -8,33 +8,41 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from watchkeeper_operator.authority.roles import Role
 from watchkeeper_operator.collector.connections import Connection
 from watchkeeper_operator.collector.routes import Answer, Call, Refused, Route
+from watchkeeper_operator.store.engine import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from watchkeeper_operator.authority.roles import Peer
     from watchkeeper_operator.collector.metrics import Metrics
 
+SHOWN_SECONDS = 60.0  # until a certificate is looked up again
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Dispatch:
     """Requests → routes. An answer to one that is refused closes the connection: what is left of its body is not read."""
 
-    def __init__(self, routes: Sequence[Route], metrics: Metrics, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, routes: Sequence[Route], metrics: Metrics, clock: Callable[[], float] = time.time, *, in_force: Callable[[str], Awaitable[bool]] | None = None
+    ) -> None:
+        """`in_force`: whether a sensor's certificate, by its fingerprint, is the one that its pod holds. Raises StoreError."""
         self._routes = {(route.method, route.path): route for route in routes}
         self._paths = frozenset(route.path for route in routes)
         self._room = {route: asyncio.Semaphore(route.at_once) for route in routes}
         self._waiting = dict.fromkeys(routes, 0)
         self._metrics = metrics
         self._clock = clock
+        self._in_force = in_force
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.path if request.path in self._paths else "other"
         try:
             route = self._route_of(request)
+            await self._show(request)
             answer = await self._answered(route, request)
         except Refused as refused:
             self._metrics.refused.labels(path=path, reason=refused.reason).inc()
@@ -63,6 +71,20 @@ class Dispatch:
         if (request.content_length or 0) > route.body_bytes:
             raise Refused(413, "TooLarge")
         return route
+
+    async def _show(self, request: web.BaseRequest) -> None:
+        """Raises Refused for a sensor's certificate that another one has taken the place of, wherever it was signed."""
+        connection = request.protocol
+        if self._in_force is None or not isinstance(connection, Connection) or connection.peer is None or connection.peer.role is not Role.SENSOR:
+            return
+        if self._clock() - connection.shown_at < SHOWN_SECONDS:
+            return
+        try:
+            if not await self._in_force(connection.peer.fingerprint):
+                raise Refused(401, "Superseded")
+        except StoreError:
+            raise Refused(503, "StoreUnavailable", retry_after=5) from None
+        connection.shown_at = self._clock()
 
     async def _answered(self, route: Route, request: web.BaseRequest) -> Answer:
         if self._waiting[route] >= route.at_once:

@@ -12,6 +12,7 @@ import pytest
 from watchkeeper_detection import wire
 from watchkeeper_operator.bus.messages import Arrival, Message
 from watchkeeper_operator.bus.queue import Queue
+from watchkeeper_operator.bus.tables import SPOOLS
 from watchkeeper_operator.bus.taking import Bounds, QueueFullError, Stored
 from watchkeeper_operator.store.engine import open_engine
 
@@ -91,9 +92,9 @@ def test_messages_without_a_spool_are_all_kept(tmp_path: Path) -> None:
 
 def test_spools_of_a_source_are_remembered_up_to_a_bound(tmp_path: Path) -> None:
     async def story(queue: Queue) -> None:
-        for number in range(20):
+        for number in range(SPOOLS + 10):
             await queue.put([an_arrival(1, spool=f"spool-{number:02}")])
-        assert await queue.put([an_arrival(1, spool="spool-19"), an_arrival(1, spool="spool-12")]) == Stored(0, 2)
+        assert await queue.put([an_arrival(1, spool=f"spool-{SPOOLS + 9}"), an_arrival(1, spool="spool-10")]) == Stored(0, 2)
         assert await queue.put([an_arrival(1, spool="spool-00")]) == Stored(1, 0)
 
     run(tmp_path, story)
@@ -247,6 +248,7 @@ PUTTING = """
 import asyncio, sys
 from watchkeeper_operator.bus.messages import Arrival
 from watchkeeper_operator.bus.queue import Queue
+from watchkeeper_operator.bus.tables import SPOOLS
 from watchkeeper_operator.store.engine import open_engine
 
 async def main():
