@@ -85,7 +85,10 @@ class NotInForce(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NodeState(msgspec.Struct, frozen=True, kw_only=True):
-    """State of the sensor on one node; becomes the status of its NodeSensor. Times are nanoseconds since the epoch."""
+    """State of the sensor on one node; becomes the status of its NodeSensor. Times are nanoseconds since the epoch.
+
+    held_back  `policy/rule exception` → detections that the PolicyException held back since the sensor started
+    """
 
     sensor_version: str
     kernel: str
@@ -101,4 +104,5 @@ class NodeState(msgspec.Struct, frozen=True, kw_only=True):
     delivered: int = 0
     waiting: int = 0
     memory_bytes: int = 0
+    held_back: dict[str, int] = {}
     version: int = NODE_WIRE_VERSION

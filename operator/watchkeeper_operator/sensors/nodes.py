@@ -1,0 +1,79 @@
+"""What is known of the nodes: which there are, which Sensor watches them, and what their sensors last said of themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from watchkeeper_operator.selectors import selects
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from watchkeeper_detection.node_wire import NodeState
+    from watchkeeper_operator.shapes import Object
+
+SILENT_NS = 120 * 10**9  # a sensor tells its state once a minute
+
+
+class NodeMetadata(msgspec.Struct, frozen=True):
+    name: str
+    uid: str
+    labels: dict[str, str] = {}
+
+
+class Node(msgspec.Struct, frozen=True):
+    """Of a Node no more is read."""
+
+    metadata: NodeMetadata
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """`at`: ns since the epoch, by the collector's clock."""
+
+    state: NodeState
+    at: int
+
+
+@dataclass(slots=True)
+class Nodes:
+    """Replaced nodes keep their name and get another uid: what is known is by uid, what is shown by name."""
+
+    by_uid: dict[str, Node] = field(default_factory=dict)
+    heard: dict[str, Heard] = field(default_factory=dict)
+
+    def hear(self, uid: str, state: NodeState, at: int) -> bool:
+        """Whether that is news: of a node that there is, and later than what was known."""
+        before = self.heard.get(uid)
+        if uid not in self.by_uid or (before is not None and before.at >= at):
+            return False
+        self.heard[uid] = Heard(state, at)
+        return True
+
+    def there(self, nodes: Iterable[Node]) -> None:
+        """The nodes that there are; what was heard of others is forgotten."""
+        self.by_uid = {node.metadata.uid: node for node in nodes}
+        self.heard = {uid: one for uid, one in self.heard.items() if uid in self.by_uid}
+
+    def all(self) -> list[tuple[Node, Heard | None]]:
+        """By name."""
+        return sorted(((node, self.heard.get(uid)) for uid, node in self.by_uid.items()), key=lambda pair: pair[0].metadata.name)
+
+
+def watched_by(sensors: Iterable[Object], nodes: Iterable[Node]) -> dict[str, str]:
+    """A node's uid → name of the Sensor that watches it: of two that select it, the older one."""
+    oldest = sorted(sensors, key=lambda one: (one.metadata.creation_timestamp, one.metadata.name))
+    found: dict[str, str] = {}
+    for node in nodes:
+        for sensor in oldest:
+            if selects(sensor.spec.get("nodeSelector"), node.metadata.labels):
+                found[node.metadata.uid] = sensor.metadata.name
+                break
+    return found
+
+
+def is_silent(heard: Heard | None, now: int) -> bool:
+    return heard is None or now - heard.at > SILENT_NS
