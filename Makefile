@@ -23,7 +23,7 @@ comma := ,
 SERIES = $(foreach series,$(subst $(comma), ,$(KERNELS)),--kernel $(series))
 BENCH_MIB ?= 2048
 
-.PHONY: help install bpf run test test-e2e cluster-up cluster-down cluster-parts check format bench fuzz score score-host soak kernels test-kernels crds docs conformance lock clean
+.PHONY: help install bpf run test test-e2e cluster-up cluster-down cluster-parts check format bench fuzz score score-host soak kernels test-kernels crds library docs conformance lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F '\t' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -80,6 +80,7 @@ check: $(INSTALLED) ## formatting, lint, types, layers, and that generated files
 	$(BIN)/lint-imports
 	$(BIN)/clang-format --dry-run --Werror sensor/bpf/*.h sensor/bpf/*.c
 	$(BIN)/python -m watchkeeper_operator.resources.crd --check crds
+	@$(LIBRARY) | cmp - policies/kustomization.yaml || { echo "policies/kustomization.yaml does not list the library as it is: run make library" >&2; exit 1; }
 	$(BIN)/python -m watchkeeper_detection.fields_doc | cmp - docs/fields.md || { echo "docs/fields.md is not what the vocabulary says: run make docs" >&2; exit 1; }
 
 format: $(INSTALLED) ## format the code and mend what the linter can
@@ -88,6 +89,12 @@ format: $(INSTALLED) ## format the code and mend what the linter can
 
 crds: $(INSTALLED) ## write crds/ from the models
 	$(BIN)/python -m watchkeeper_operator.resources.crd crds
+
+LIBRARY = { printf '%s\n' '\# Written by `make library`: the policies and lists that ship, as objects for a cluster.' 'apiVersion: kustomize.config.k8s.io/v1beta1' 'kind: Kustomization' 'resources:'; \
+	cd policies && find library -name '*.yaml' | LC_ALL=C sort | sed 's/^/- /'; }
+
+library: ## write policies/kustomization.yaml from the files of the library
+	@text=$$($(LIBRARY)) && printf '%s\n' "$$text" > policies/kustomization.yaml
 
 docs: $(INSTALLED) ## write docs/fields.md from the vocabulary
 	$(BIN)/python -m watchkeeper_detection.fields_doc > docs/fields.md
