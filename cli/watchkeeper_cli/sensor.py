@@ -39,14 +39,15 @@ def sensor(
     try:
         settings = Settings(collector=collector, ca=ca, token=token, node_name=node_name, state=state, root=root)
         own_folder(state)  # until the process ends
-        see_host_cgroups()
+        if unseen := see_host_cgroups():
+            _say(f"containers that run already are known when they act: {unseen}")
         node = Node(settings, _say)
     except (SettingsError, FolderInUseError) as error:
         raise CommandError(str(error), USAGE) from None
-    except OSError as error:
-        raise CommandError(f"the state folder {state} can't be used: {error.strerror}", USAGE) from None
     except (BpfUnavailableError, BpfError) as error:
         raise CommandError(f"the sensor can't run here: {error}", UNREADABLE) from None
+    except OSError as error:
+        raise CommandError(f"the state folder {state} can't be used: {error.strerror}", USAGE) from None
     node.run()
 
 

@@ -21,11 +21,12 @@ REFUSED_CREDENTIALS = frozenset({401, 403})
 
 
 class ChannelError(Exception):
-    """No answer; the reason is for people. `is_of_credentials`: the collector does not take our certificate."""
+    """No answer; the reason is for people. `is_of_credentials`: the collector does not take our certificate. `pause_seconds`: what it asked for."""
 
-    def __init__(self, reason: str, *, is_of_credentials: bool = False) -> None:
+    def __init__(self, reason: str, *, is_of_credentials: bool = False, pause_seconds: float = 0.0) -> None:
         super().__init__(reason)
         self.is_of_credentials = is_of_credentials
+        self.pause_seconds = pause_seconds
 
 
 @dataclass(frozen=True, slots=True)

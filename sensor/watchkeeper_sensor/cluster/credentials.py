@@ -33,6 +33,7 @@ class Credentials:
         self._settings = settings
         self._channel = Channel(settings.collector, settings.ca, lambda: None)
         self._identity: Identity | None = None
+        self._own: KeyAndRequest | None = None
         self._number = 0
         self._wanted = threading.Event()
         self._there = threading.Event()
@@ -59,17 +60,22 @@ class Credentials:
             self._wanted.set()
 
     def trade(self) -> float:
-        """Seconds until it has to be renewed, from now. Raises ChannelError, ApartError, OSError for a token that can't be read."""
+        """Seconds until it has to be renewed, from now. Raises ChannelError, ApartError, OSError for a token that can't be read.
+
+        The key is the one of before until the time of renewal has come: who asks again for it is the one who has it, and no second holder of the token.
+        """
         with self._settings.token.open("rb") as file:
             token = file.read(TOKEN_BYTES).decode("ascii", "replace").strip()
-        own = msgspec.msgpack.decode(run_apart(REQUEST_MODULE, b"", seconds=KEY_SECONDS), type=KeyAndRequest)
+        own = self._own
+        if own is None:
+            own = self._own = msgspec.msgpack.decode(run_apart(REQUEST_MODULE, b"", seconds=KEY_SECONDS), type=KeyAndRequest)
         body = msgspec.msgpack.encode(CertificateRequest(token=token, request=own.request))
         try:
             answer = self._channel.ask("POST", "/v1/certificates", body)
         finally:
             self._channel.close()
         if answer.status != 200:
-            raise ChannelError(f"the token was not traded: HTTP {answer.status}")
+            raise ChannelError(f"the token was not traded: HTTP {answer.status}", pause_seconds=answer.retry_after)
         try:
             given = msgspec.msgpack.decode(answer.body, type=Certificate)
         except msgspec.DecodeError as error:
@@ -80,25 +86,30 @@ class Credentials:
         return given.renew_after
 
     def _work(self) -> None:
-        failures = 0
+        failures, asked = 0, 0.0
         while not self._ending.is_set():
             try:
                 renew_after = self.trade()
-            except (ChannelError, ApartError) as error:
+            except ChannelError as error:
+                failures, self.trouble, asked = failures + 1, str(error), error.pause_seconds
+            except ApartError as error:
                 failures, self.trouble = failures + 1, str(error)
             except OSError as error:
                 failures, self.trouble = failures + 1, f"the token can't be read: {error.strerror}"
             else:
-                self.trouble = ""
+                self.trouble, asked = "", 0.0
                 failures = failures + 1 if self._is_refused_soon(renew_after) else 0
             if failures:
-                self._ending.wait(pause_seconds(failures, random.random()))  # noqa: S311 (spreads the nodes)
+                self._ending.wait(pause_seconds(failures, random.random(), asked=asked))  # noqa: S311 (spreads the nodes)
 
     def _is_refused_soon(self, renew_after: float) -> bool:
         """Wait until the certificate is to be renewed; whether the collector refused it hardly made, so that trading again at once would flood it."""
         traded_at = time.monotonic()
         self._wanted.clear()
-        return self._wanted.wait(renewal_seconds(renew_after, random.random())) and time.monotonic() - traded_at < SOON_SECONDS  # noqa: S311
+        if self._wanted.wait(renewal_seconds(renew_after, random.random())):  # noqa: S311
+            return time.monotonic() - traded_at < SOON_SECONDS
+        self._own = None  # its time is over
+        return False
 
     def close(self) -> None:
         self._ending.set()

@@ -34,23 +34,24 @@ def go_first() -> bool:
     return True
 
 
-def see_host_cgroups() -> None:
-    """Show paths of cgroups as the host's first process sees them: from a pod's own namespace they lie above its root. Raises BpfError.
+def see_host_cgroups() -> str:
+    """See paths of cgroups as the host's first process does: from a pod's own namespace they lie above its root. Why not, where that can't be.
 
-    It takes CAP_SYS_ADMIN, the host's pid namespace, and no thread but this one.
+    It takes CAP_SYS_ADMIN, CAP_SYS_PTRACE and the host's pid namespace. Threads that are started later see the same.
     """
     host = Path("/proc/1/ns/cgroup")
     try:
         if host.stat().st_ino == Path("/proc/self/ns/cgroup").stat().st_ino:
-            return
+            return ""
         number = os.open(host, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise BpfError(error.errno or 0, "the host's first process can't be looked at: hostPID and CAP_SYS_PTRACE are needed") from None
+        return f"the host's first process can't be looked at ({error.strerror}): hostPID and CAP_SYS_PTRACE are needed"
     try:
         if ctypes.CDLL(None, use_errno=True).setns(number, CLONE_NEWCGROUP):
-            raise BpfError(ctypes.get_errno(), "could not enter the host's cgroup namespace")
+            return f"the host's cgroup namespace can't be entered: {os.strerror(ctypes.get_errno())}"
     finally:
         os.close(number)
+    return ""
 
 
 class _Header(ctypes.Structure):

@@ -41,15 +41,30 @@ def test_the_token_is_read_at_each_trade(collector, credentials, settings):
     assert collector.issued == 2
 
 
-def test_each_key_is_new_and_on_no_disk(credentials, settings):
+def test_a_key_is_on_no_disk_and_in_no_words(credentials, settings):
+    credentials.trade()
+    found = credentials.identity()
+    for path in [path for path in settings.state.parent.rglob("*") if path.is_file()]:
+        assert found.key.splitlines()[1] not in path.read_text(errors="replace"), path
+    assert "PRIVATE" not in repr(found)
+
+
+def test_who_asks_again_before_the_time_has_the_same_key(credentials):
     credentials.trade()
     first = credentials.identity()
     credentials.trade()
     second = credentials.identity()
-    assert first.key != second.key
-    for path in [path for path in settings.state.parent.rglob("*") if path.is_file()]:
-        assert first.key.splitlines()[1] not in path.read_text(errors="replace"), path
-    assert "PRIVATE" not in repr(second)
+    assert first.key == second.key
+    assert first.certificate != second.certificate
+
+
+def test_a_renewed_certificate_has_a_new_key(collector, credentials):
+    collector.renew_after = 1.0
+    credentials.start()
+    assert credentials.wait(10)
+    first = credentials.identity()
+    collector.waited(lambda: credentials.identity().number == 2)
+    assert credentials.identity().key != first.key
 
 
 def test_a_collector_of_another_authority_is_not_given_the_token(collector, tmp_path):
@@ -99,8 +114,9 @@ def test_a_certificate_that_has_ended_is_refused_and_another_is_got(collector, c
 def test_a_certificate_without_its_key_is_useless(credentials, settings):
     credentials.trade()
     stolen = credentials.identity()
-    credentials.trade()
-    mixed = Identity(stolen.certificate, credentials.identity().key, 9)
+    other = Credentials(settings)
+    other.trade()
+    mixed = Identity(stolen.certificate, other.identity().key, 9)
     thief = Channel(settings.collector, settings.ca, lambda: mixed)
     with pytest.raises(ChannelError, match="can't be used"):
         thief.ask("PUT", "/v1/state", STATE)
