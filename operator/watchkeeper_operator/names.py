@@ -19,6 +19,7 @@ FIELD_MANAGER = "watchkeeper"
 COLLECTOR_SERVICE = "watchkeeper-collector"
 COLLECTOR_AUDIENCE = "watchkeeper-collector"  # of the token that a sensor trades
 CA_SECRET = "watchkeeper-ca"  # noqa: S105 (the name of an object)
+COLLECTOR_SECRET = "watchkeeper-collector-tls"  # noqa: S105 (the name of an object): what the collector mounts, see authority/files.py
 CA_BUNDLE = "watchkeeper-ca"  # ConfigMap with `ca.crt`: what the collector's certificate is checked by
 SENSOR_LABEL = f"{GROUP}/sensor"  # of a DaemonSet and its pods: the Sensor
 APPLIED_ANNOTATION = f"{GROUP}/applied"  # hash of what was applied
