@@ -9,7 +9,7 @@ import os
 import ssl
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from urllib.parse import urlencode
 
 import aiohttp
@@ -18,7 +18,8 @@ from kubernetes.aio import config
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 
-from watchkeeper_operator.cluster_errors import Gone, Malformed, Status, Unavailable, error_of, quoted
+from watchkeeper_operator.cluster_answers import ANSWER_BYTES, LINES, PAGES, TAGS, TOKENS, Change, ChangeKind, Tag, Tagged, changed, decoded, lines, read_all
+from watchkeeper_operator.cluster_errors import Unavailable, error_of, quoted
 from watchkeeper_operator.kinds import SERVICE_ACCOUNTS
 from watchkeeper_operator.names import EPOCH_ANNOTATION, FIELD_MANAGER
 
@@ -33,8 +34,6 @@ REQUEST_SECONDS = 30.0  # for an answer to begin and end
 CONNECT_SECONDS = 10.0
 WATCH_SECONDS = 40  # a watch ends and is taken up again, so that silence longer than this is known to be a fault
 SILENCE_SECONDS = 50.0  # on a watch: its connection is given up
-LINE_BYTES = 16 * 1024 * 1024  # of one change; the API server's objects are smaller by far
-ANSWER_BYTES = 256 * 1024 * 1024  # of one page
 CONNECTIONS = 64
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
@@ -42,59 +41,8 @@ JSON = "application/json"
 
 T = TypeVar("T")
 Objects: TypeAlias = list[T]  # within Cluster, `list` is the verb
-ChangeKind = Literal["added", "modified", "deleted", "bookmark", "listed"]
-_KINDS: dict[str, ChangeKind] = {"ADDED": "added", "MODIFIED": "modified", "DELETED": "deleted", "BOOKMARK": "bookmark"}
 
-
-@dataclass(frozen=True, slots=True)
-class Change(Generic[T]):
-    """One line of a watch. A bookmark has no object; `listed` is of `watches.Watch`: all that is there has been told."""
-
-    kind: ChangeKind
-    object: T | None
-    resource_version: str
-    uid: str = ""
-
-
-class Tag(msgspec.Struct, frozen=True, rename="camel"):
-    """What a watch needs of any object."""
-
-    resource_version: str = ""
-    uid: str = ""
-
-
-class Tagged(msgspec.Struct, frozen=True):
-    metadata: Tag = Tag()
-
-
-class _PageTag(msgspec.Struct, frozen=True, rename="camel"):
-    resource_version: str = ""
-    continue_: str = msgspec.field(default="", name="continue")
-
-
-class _Page(msgspec.Struct, frozen=True):
-    metadata: _PageTag
-    items: list[msgspec.Raw] | None = None  # null where there is none, from some API servers
-
-
-class _Line(msgspec.Struct, frozen=True):
-    type: str
-    object: msgspec.Raw
-
-
-class _Token(msgspec.Struct, frozen=True):
-    token: str
-
-
-class _Tokens(msgspec.Struct, frozen=True):
-    status: _Token
-
-
-_token = msgspec.json.Decoder(_Tokens)
-_page = msgspec.json.Decoder(_Page)
-_line = msgspec.json.Decoder(_Line)
-_tagged = msgspec.json.Decoder(Tagged)
-_status = msgspec.json.Decoder(Status)
+__all__ = ["Change", "ChangeKind", "Cluster", "Tag"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +70,11 @@ class Cluster:
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=CONNECTIONS, ssl=tls)) as session:
             yield Cluster(session, configuration)
 
+    @property
+    def configuration(self) -> Configuration:
+        """Address and credentials, for a client that is not ours (Kopf's)."""
+        return self._configuration
+
     def in_epoch(self, epoch: int) -> Cluster:
         """The same door, for what a leader writes."""
         return replace(self, epoch=epoch)
@@ -142,8 +95,8 @@ class Cluster:
         query = {"limit": str(PAGE)} | _selectors(labels, fields)
         while True:
             body = await self._ask("GET", resource.path(namespace=namespace), query)
-            page = _decoded(_page, body, resource)
-            found += [(_decoded(_tagged, raw, resource).metadata, _decoded(decoder, raw, resource)) for raw in page.items or ()]
+            page = decoded(PAGES, body, resource)
+            found += [(decoded(TAGS, raw, resource).metadata, decoded(decoder, raw, resource)) for raw in page.items or ()]
             if not page.metadata.continue_:
                 return found, page.metadata.resource_version
             query["continue"] = page.metadata.continue_
@@ -155,11 +108,11 @@ class Cluster:
         decoder = msgspec.json.Decoder(shape)
         query = {"watch": "1", "allowWatchBookmarks": "true", "resourceVersion": since, "timeoutSeconds": str(WATCH_SECONDS)} | _selectors(labels, fields)
         async with self._open("GET", resource.path(namespace=namespace), query, silence=SILENCE_SECONDS) as answer:
-            async for line in _lines(answer.content, resource):
-                yield _changed(_decoded(_line, line, resource), decoder, resource)
+            async for line in lines(answer.content, resource):
+                yield changed(decoded(LINES, line, resource), decoder, resource)
 
     async def get(self, resource: Resource, shape: type[T], name: str, *, namespace: str | None = None, subresource: str | None = None) -> T:
-        return _decoded(msgspec.json.Decoder(shape), await self._ask("GET", resource.path(namespace=namespace, name=name, subresource=subresource)), resource)
+        return decoded(msgspec.json.Decoder(shape), await self._ask("GET", resource.path(namespace=namespace, name=name, subresource=subresource)), resource)
 
     async def create(
         self, resource: Resource, body: Mapping[str, Any], *, name: str | None = None, subresource: str | None = None, dry_run: bool = False
@@ -167,26 +120,26 @@ class Cluster:
         """`name` and `subresource` for what is created below an object: a token of a ServiceAccount."""
         whole = self._whole(resource, body)
         path = resource.path(namespace=whole["metadata"].get("namespace"), name=name, subresource=subresource)
-        return _decoded(_object, await self._ask("POST", path, _options(dry_run=dry_run), whole), resource)
+        return decoded(_object, await self._ask("POST", path, _options(dry_run=dry_run), whole), resource)
 
     async def replace(self, resource: Resource, body: Mapping[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
         """Update of an object that was read: Conflict when its resourceVersion has moved on."""
         whole = self._whole(resource, body)
         path = resource.path(namespace=whole["metadata"].get("namespace"), name=whole["metadata"]["name"])
-        return _decoded(_object, await self._ask("PUT", path, _options(dry_run=dry_run), whole), resource)
+        return decoded(_object, await self._ask("PUT", path, _options(dry_run=dry_run), whole), resource)
 
     async def apply(self, resource: Resource, body: Mapping[str, Any], *, subresource: str | None = None, dry_run: bool = False) -> dict[str, Any]:
         """Server-side apply: the fields of `body` become as it says, those that we said before and no longer do go away."""
         whole = self._whole(resource, body, subresource)
         path = resource.path(namespace=whole["metadata"].get("namespace"), name=whole["metadata"]["name"], subresource=subresource)
         query = _options(dry_run=dry_run) | {"force": "true"}
-        return _decoded(_object, await self._ask("PATCH", path, query, whole, content_type=APPLY), resource)
+        return decoded(_object, await self._ask("PATCH", path, query, whole, content_type=APPLY), resource)
 
     async def merge(self, resource: Resource, body: Mapping[str, Any], *, subresource: str | None = None) -> dict[str, Any]:
         """JSON merge patch: what `body` says changes, all else stays. For single fields of objects that are not wholly ours."""
         whole = self._whole(resource, body, subresource)
         path = resource.path(namespace=whole["metadata"].get("namespace"), name=whole["metadata"]["name"], subresource=subresource)
-        return _decoded(_object, await self._ask("PATCH", path, _options(dry_run=False), whole, content_type=MERGE), resource)
+        return decoded(_object, await self._ask("PATCH", path, _options(dry_run=False), whole, content_type=MERGE), resource)
 
     async def remove(self, resource: Resource, name: str, *, namespace: str | None = None) -> None:
         """Delete as a leader: the object is stamped with the epoch, then deleted as just that revision. Raises Conflict when another was faster."""
@@ -209,7 +162,7 @@ class Cluster:
         """A token of a ServiceAccount for the API server itself; it asks for 600 seconds at least."""
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": seconds}}
         path = SERVICE_ACCOUNTS.path(namespace=namespace, name=account, subresource="token")
-        return _decoded(_token, await self._ask("POST", path, None, body), SERVICE_ACCOUNTS).status.token
+        return decoded(TOKENS, await self._ask("POST", path, None, body), SERVICE_ACCOUNTS).status.token
 
     @asynccontextmanager
     async def session_of_nobody(self) -> AsyncIterator[aiohttp.ClientSession]:
@@ -235,7 +188,7 @@ class Cluster:
         self, method: str, path: str, query: Mapping[str, str] | None = None, body: Mapping[str, Any] | None = None, *, content_type: str = JSON
     ) -> bytes:
         async with self._open(method, path, query, body, content_type=content_type) as answer:
-            return await _read(answer.content, ANSWER_BYTES, path)
+            return await read_all(answer.content, ANSWER_BYTES, path)
 
     @asynccontextmanager
     async def _open(
@@ -258,7 +211,7 @@ class Cluster:
         try:
             async with self._session.request(method, url, headers=headers, data=data, timeout=timeout, allow_redirects=False) as answer:
                 if answer.status >= 300:
-                    said = await _read(answer.content, ANSWER_BYTES, path)
+                    said = await read_all(answer.content, ANSWER_BYTES, path)
                     raise error_of(f"{method} {path}", answer.status, said, answer.headers.get("retry-after", ""))
                 yield answer
         except TimeoutError:
@@ -276,44 +229,3 @@ def _options(*, dry_run: bool) -> dict[str, str]:
 
 def _selectors(labels: str | None, fields: str | None) -> dict[str, str]:
     return {word: text for word, text in (("labelSelector", labels), ("fieldSelector", fields)) if text}
-
-
-def _decoded(decoder: msgspec.json.Decoder[T], body: bytes | msgspec.Raw, resource: Resource) -> T:
-    try:
-        return decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Malformed(f"{resource.plural}: {quoted(str(error))}") from None
-
-
-def _changed(line: _Line, decoder: msgspec.json.Decoder[T], resource: Resource) -> Change[T]:
-    if line.type == "ERROR":
-        status = _decoded(_status, line.object, resource)
-        what = f"watch of {resource.plural}: {status.code} {quoted(status.message)}"
-        raise Gone(what) if status.code == 410 else Unavailable(what)
-    if (kind := _KINDS.get(line.type)) is None:
-        raise Malformed(f"watch of {resource.plural}: a change of type {quoted(line.type)}")
-    tag = _decoded(_tagged, line.object, resource).metadata
-    return Change(kind, None if kind == "bookmark" else _decoded(decoder, line.object, resource), tag.resource_version, tag.uid)
-
-
-async def _lines(content: aiohttp.StreamReader, resource: Resource) -> AsyncIterator[bytes]:
-    """Whole lines; what is cut off at the end was never said."""
-    waiting = bytearray()
-    async for chunk in content.iter_any():
-        waiting += chunk
-        if b"\n" in chunk:
-            *whole, rest = waiting.split(b"\n")
-            waiting = rest
-            for line in whole:
-                yield bytes(line)
-        if len(waiting) > LINE_BYTES:
-            raise Malformed(f"watch of {resource.plural}: a line of more than {LINE_BYTES} bytes")
-
-
-async def _read(content: aiohttp.StreamReader, limit: int, path: str) -> bytes:
-    whole = bytearray()
-    async for chunk in content.iter_any():
-        whole += chunk
-        if len(whole) > limit:
-            raise Malformed(f"{path}: an answer of more than {limit} bytes")
-    return bytes(whole)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from watchkeeper_operator.cluster import Cluster
+    from watchkeeper_operator.cluster import ChangeKind, Cluster
 
 GATHER_SECONDS = 0.1  # after a change, for those that come with it
 STORE_RETRY_SECONDS = 5.0
@@ -56,6 +56,7 @@ class PolicySet:
         self._engine = engine
         self._judge = Judge(limits)
         self._clock = clock
+        self._objects: dict[Key, Object] = {}
         self._good: Mapping[Key, Written] = {}
         self._changed = asyncio.Event()
         self._judged_anew = asyncio.Condition()
@@ -66,30 +67,33 @@ class PolicySet:
             await self._judged_anew.wait_for(lambda: self.judged.number > number)
         return self.judged
 
-    def objects(self) -> dict[Key, Object]:
-        """As the API server has them, status included."""
-        return {Key(kind, one.metadata.namespace, one.metadata.name): one for kind, watch in self.watches.items() for one in watch.objects}
+    def object(self, key: Key) -> Object | None:
+        """As the API server has it, status included."""
+        return self._objects.get(key)
 
     async def run(self) -> None:
         """Until cancelled. Raises StoreError when the last good revisions can't be read: without them a bad edit would switch a policy off."""
         self._good = await asyncio.to_thread(last_good.load, self._engine)
         async with asyncio.TaskGroup() as tasks:
-            for watch in self.watches.values():
-                tasks.create_task(self._follow(watch))
+            for kind, watch in self.watches.items():
+                tasks.create_task(self._follow(kind, watch))
             tasks.create_task(self._judge_changes())
 
-    async def _follow(self, watch: Watch[Object]) -> None:
-        judged: dict[str, int] = {}
+    async def _follow(self, kind: str, watch: Watch[Object]) -> None:
         async for change in watch:
-            if change.kind == "listed":
+            if change.kind == "listed" or (change.object is not None and self._is_new(kind, change.kind, change.object)):
                 self._changed.set()
-            elif change.object is not None:
-                metadata = change.object.metadata
-                before = judged.pop(metadata.uid, None)
-                if change.kind != "deleted":
-                    judged[metadata.uid] = metadata.generation
-                if change.kind == "deleted" or before != metadata.generation:  # a write of its status is no change
-                    self._changed.set()
+
+    def _is_new(self, kind: str, change: ChangeKind, one: Object) -> bool:
+        """Whether it has to be judged again: a write of a status changes nothing that is judged."""
+        key = Key(kind, one.metadata.namespace, one.metadata.name)
+        before = self._objects.get(key)
+        if change == "deleted":
+            if before is not None and before.metadata.uid == one.metadata.uid:
+                del self._objects[key]
+            return True
+        self._objects[key] = one
+        return before is None or (before.metadata.uid, before.metadata.generation) != (one.metadata.uid, one.metadata.generation)
 
     async def _judge_changes(self) -> None:
         for watch in self.watches.values():
@@ -98,7 +102,7 @@ class PolicySet:
             await asyncio.sleep(GATHER_SECONDS)
             self._changed.clear()
             now = self._clock()
-            objects = [written_of(kind, one.metadata, one.spec) for kind, watch in self.watches.items() for one in watch.objects]
+            objects = [written_of(key.kind, one.metadata, one.spec) for key, one in self._objects.items()]
             judged = await asyncio.to_thread(self._judge.judge, objects, self._good, now)
             kept = await self._keep(judged)
             async with self._judged_anew:

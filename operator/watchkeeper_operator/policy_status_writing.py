@@ -1,0 +1,119 @@
+"""The leader's part that tells policies, exceptions and lists what became of them: on change only, refusals first."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from watchkeeper_operator import kinds
+from watchkeeper_operator.cluster_errors import NotFound
+from watchkeeper_operator.policy_objects import EXCEPTION, LIST, POLICY, Key, Written
+from watchkeeper_operator.policy_statuses import Held, Known, Timeline, on_nodes, status_of
+from watchkeeper_operator.reconciling import Reconciler
+from watchkeeper_operator.sensors.node_statuses import rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from watchkeeper_operator.cluster import Cluster
+    from watchkeeper_operator.health import Health
+    from watchkeeper_operator.metrics import Metrics
+    from watchkeeper_operator.own_events import OwnEvents
+    from watchkeeper_operator.policy_set import PolicySet
+    from watchkeeper_operator.policy_verdicts import Judged, Verdict
+    from watchkeeper_operator.sensors.nodes import Nodes
+
+RESOURCES = {POLICY: kinds.RUNTIME_POLICIES, EXCEPTION: kinds.POLICY_EXCEPTIONS, LIST: kinds.POLICY_LISTS}
+PER_SECOND = 100.0
+NODES_SECONDS = 1.0  # what nodes confirm is gathered for so long
+RESYNC_SECONDS = 60.0
+FIRST = -60.0  # refusals go before whatever else waits
+
+
+class PolicyStatuses:
+    """Every replica follows what is in force when; only the leader runs this."""
+
+    def __init__(self, policies: PolicySet, nodes: Nodes, health: Health, metrics: Metrics, *, clock: Callable[[], int] = time.time_ns) -> None:
+        self._policies = policies
+        self._nodes = nodes
+        self._clock = clock
+        self._loop = Reconciler("policy-statuses", health, metrics, per_second=PER_SECOND)
+        self._timeline = Timeline()
+        self._told: dict[Key, tuple[Written, bool]] = {}
+        self._on_nodes: frozenset[tuple[str, str]] = frozenset()
+        self._held: dict[Key, Held] = {}
+        self._nodes_changed = asyncio.Event()
+
+    def nodes_changed(self) -> None:
+        """A node confirmed something, came or went."""
+        self._nodes_changed.set()
+
+    def held_back(self, held: dict[Key, Held]) -> None:
+        self._held = held
+        self._loop.wake(*("/".join(key) for key in held))
+
+    async def run(self, cluster: Cluster, events: OwnEvents) -> None:
+        """Until cancelled. `cluster`: in the leader's epoch."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow_verdicts())
+            tasks.create_task(self._follow_nodes())
+            tasks.create_task(self._loop.run(lambda key: self._write(cluster, events, key)))
+
+    async def _follow_verdicts(self) -> None:
+        number = 0
+        while True:
+            judged = await self._policies.after(number)
+            number = judged.number
+            self._timeline.add(judged)
+            self._on_nodes = on_nodes(judged.program)
+            self._loop.forget("/".join(key) for key in self._told if key not in judged.verdicts)
+            for key, verdict in judged.verdicts.items():
+                self._loop.wake("/".join(key), after=0.0 if verdict.accepted else FIRST)
+
+    async def _follow_nodes(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(RESYNC_SECONDS):
+                    await self._nodes_changed.wait()
+            except TimeoutError:
+                pass  # silence is news as well
+            self._nodes_changed.clear()
+            self._loop.wake(*("/".join(key) for key in self._policies.judged.verdicts if key.kind != LIST))
+            await asyncio.sleep(NODES_SECONDS)
+
+    async def _write(self, cluster: Cluster, events: OwnEvents, text: str) -> None:
+        """Gather, decide, apply."""
+        key = Key(*text.split("/"))
+        judged, current = self._policies.judged, self._policies.object(key)
+        verdict = judged.verdicts.get(key)
+        if verdict is None or current is None or current.metadata.generation != verdict.written.generation:
+            return  # gone, or judged again in a moment
+        status = status_of(verdict, current.status, self._known(judged))
+        before = {name: value for name, value in current.status.items() if name != "epoch"}
+        if status == before:
+            return
+        try:
+            await cluster.apply(RESOURCES[key.kind], {"metadata": {"name": key.name, "namespace": key.namespace}, "status": status}, subresource="status")
+        except NotFound:
+            return
+        await self._tell(events, key, verdict)
+
+    def _known(self, judged: Judged) -> Known:
+        now = self._clock()
+        return Known(judged, self._timeline, self._nodes.all(), self._on_nodes, self._held, now, rfc3339(now))
+
+    async def _tell(self, events: OwnEvents, key: Key, verdict: Verdict) -> None:
+        """An event for each revision that is refused, and for none that is accepted but after a refusal."""
+        before, self._told[key] = self._told.get(key), (verdict.written, verdict.accepted)
+        if before is not None and before[0].revision == verdict.written.revision and before[1] == verdict.accepted:
+            return
+        if not verdict.accepted:
+            await events.tell(_regarding(key, verdict), "Warning", str(verdict.reason), verdict.message)
+        elif before is not None and not before[1]:
+            await events.tell(_regarding(key, verdict), "Normal", str(verdict.reason), "accepted")
+
+
+def _regarding(key: Key, verdict: Verdict) -> dict[str, Any]:
+    resource = RESOURCES[key.kind]
+    return {"apiVersion": resource.api_version, "kind": key.kind, "namespace": key.namespace, "name": key.name, "uid": verdict.written.uid}
