@@ -14,7 +14,7 @@ import msgspec
 
 from watchkeeper_detection.wire import Blind, WireError, decode_blind, decode_detection, decode_match
 from watchkeeper_operator.incidents.deciding import Arrived, arrived, decide, opens, rule_of, spans_of
-from watchkeeper_operator.incidents.joining import LONGEST_NS, WINDOW_NS
+from watchkeeper_operator.incidents.joining import LONGEST_NS
 from watchkeeper_operator.incidents.joins import Joins, Taken, encode_taken
 from watchkeeper_operator.incidents.keeping import keep, standing_near
 from watchkeeper_operator.store.documents import claim
@@ -102,6 +102,11 @@ class Intake:
         """Go on with other policies: rules whose condition is the same keep what they know."""
         async with self._turn:
             self._program, self._joins, self._program_is_new = program, None, True
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether matches wait for time to go on; before the state is restored, they may."""
+        return self._joins is None or self._joins.is_waiting
 
     async def position(self, queue: str) -> int:
         def read() -> int:
@@ -191,6 +196,3 @@ def _spans(arrivals: Iterable[Arrived]) -> dict[str, tuple[int, int]]:
             first, last = found.get(key, span)
             found[key] = (min(first, span.first), max(last, span.last))
     return found
-
-
-__all__ = ["WINDOW_NS", "Batch", "Intake", "read_messages"]

@@ -10,9 +10,9 @@ from sqlalchemy import select, text
 from tests.support.detections import MARCH_12, SECOND, a_detection
 from tests.support.events import a_policy, a_program
 from tests.support.messages import a_message
+from tests.support.spanning import SPANNING, a_denial
 
 from watchkeeper_detection.detection import Act
-from watchkeeper_detection.match import Match
 from watchkeeper_detection.program import Program
 from watchkeeper_detection.wire import Blind
 from watchkeeper_operator.bus.messages import Message
@@ -32,32 +32,6 @@ if TYPE_CHECKING:
     from tests.operator.incidents.conftest import Clock
 
     from watchkeeper_detection.detection import Detection
-
-SPANNING = a_program(
-    a_policy(
-        """
-        - name: many-denied
-          on: [audit.request]
-          when: audit.verb == "get"
-          threshold: {count: 3, by: [identity.id], within: 5m}
-          severity: P2
-          confidence: high
-          message: "{identity.id} was denied often"
-        """,
-        name="denied",
-    )
-)
-
-
-def a_match(at: float, number: int) -> Match:
-    (rule,) = SPANNING.rules
-    place = a_detection(line=number).places[0]
-    return Match(
-        *(rule.state_key, 0, round((MARCH_12 + at) * SECOND), f"audit:{number}", f"provider-{number}", "k8s-audit", "audit.request", place),
-        about=("alice", "alice", None, "192.0.2.1"),
-        keys=("alice",),
-        words=("alice",),
-    )
 
 
 def incidents(engine: Engine) -> dict[str, Summary]:
@@ -144,7 +118,7 @@ def test_matches_from_several_nodes_are_joined_when_nothing_earlier_can_come(int
     async def deliver() -> None:
         await intake.use(SPANNING)
         at = (MARCH_12 + 3) * SECOND
-        await intake.take("queue", [a_message(n, a_match(n, n), source=f"node/{n}") for n in (1, 2, 3)], complete_until=at)
+        await intake.take("queue", [a_message(n, a_denial(n, n), source=f"node/{n}") for n in (1, 2, 3)], complete_until=at)
         assert incidents(engine) == {}
         await intake.take("queue", [], complete_until=at + 20 * SECOND)
 
@@ -157,7 +131,7 @@ def test_windows_live_through_a_restart(engine: Engine, clock: Clock, restarts_a
     async def deliver() -> None:
         intake = Intake(engine, SPANNING, epoch=1, clock=clock)
         for number in (1, 2, 3):
-            await intake.take("queue", [a_message(number, a_match(number, number))], complete_until=MARCH_12 * SECOND)
+            await intake.take("queue", [a_message(number, a_denial(number, number))], complete_until=MARCH_12 * SECOND)
             if number == restarts_after:
                 intake = Intake(engine, SPANNING, epoch=2, clock=clock)
         await intake.take("queue", [], complete_until=(MARCH_12 + 30) * SECOND)
@@ -169,7 +143,7 @@ def test_windows_live_through_a_restart(engine: Engine, clock: Clock, restarts_a
 def test_a_match_that_comes_twice_counts_once(engine: Engine, clock: Clock) -> None:
     async def deliver() -> None:
         intake = Intake(engine, SPANNING, epoch=1, clock=clock)
-        await intake.take("queue", [a_message(n, a_match(1, 1)) for n in (1, 2, 3)], complete_until=(MARCH_12 + 30) * SECOND)
+        await intake.take("queue", [a_message(n, a_denial(1, 1)) for n in (1, 2, 3)], complete_until=(MARCH_12 + 30) * SECOND)
 
     asyncio.run(deliver())
     assert incidents(engine) == {}
@@ -178,11 +152,11 @@ def test_a_match_that_comes_twice_counts_once(engine: Engine, clock: Clock) -> N
 def test_windows_live_through_a_snapshot_and_other_policies(engine: Engine, clock: Clock) -> None:
     async def deliver() -> None:
         intake = Intake(engine, SPANNING, epoch=1, clock=clock)
-        await intake.take("queue", [a_message(n, a_match(n, n)) for n in (1, 2)], complete_until=MARCH_12 * SECOND)
+        await intake.take("queue", [a_message(n, a_denial(n, n)) for n in (1, 2)], complete_until=MARCH_12 * SECOND)
         await intake.use(
             Program(rules=(*SPANNING.rules, *a_program(a_policy("- {name: any, on: [audit.request], when: audit.verb == 'x', severity: P3}")).rules))
         )
-        await intake.take("queue", [a_message(3, a_match(3, 3))], complete_until=(MARCH_12 + 30) * SECOND)
+        await intake.take("queue", [a_message(3, a_denial(3, 3))], complete_until=(MARCH_12 + 30) * SECOND)
 
     asyncio.run(deliver())
     assert [one.detections for one in incidents(engine).values()] == [1]
