@@ -80,7 +80,7 @@ class Agent:
         self.program = kernel_part(program)
         self.around = Surroundings(node_name, root=root)
         self._joins_spanning = joins_spanning
-        self.around.containers.feed = feed or (FileFeed(state / NAME) if state else None)
+        self.around.containers.feed = feed if feed is not None else FileFeed(state / NAME) if state else None
         self.late = LateFields(self.around)
         self.late.judge_by(self.program)
         self.enforcement = enforcement_of(self.program)

@@ -42,6 +42,3 @@ class MemoryFeed:
 
     def node(self) -> NodeFacts | None:
         return msgspec.structs.replace(self._told.node, cluster=self._told.cluster) if self._told else None
-
-    def __len__(self) -> int:
-        return len(self._told.pods) if self._told else 0
