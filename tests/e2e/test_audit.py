@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import http.client
 import json
+import secrets
 import ssl
 import time
 
 import pytest
-from tests.support.audit_collectors import audited
+from tests.support.audit_collectors import CANARY_KEY, audited
 from tests.support.cluster.kubebox import NoKubernetesError
+
+from watchkeeper_cli.policy_set import library_program
+from watchkeeper_operator.audit import canaries, nonces
+from watchkeeper_operator.audit.coverage import coverage, probes
+from watchkeeper_operator.audit.demands import demands
+from watchkeeper_operator.audit.levels import Asked, logged, read_policy
+from watchkeeper_operator.cluster import Cluster
+from watchkeeper_operator.names import CANARY_ACCOUNT, SYSTEM_NAMESPACE
 
 BINDING = """
 apiVersion: rbac.authorization.k8s.io/v1
@@ -127,3 +137,79 @@ def test_the_collector_is_away_for_twenty_seconds_and_nothing_is_lost(running):
     assert away >= 20
     found = [one.target for _, one in collector.detections() if one.rule == "granted" and "e2e-away" in (one.target or "")]
     assert len(found) == len(names)
+
+
+# canaries
+
+
+WEAK = """
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- {level: None, resources: [{group: "", resources: [pods/exec]}]}
+- {level: Metadata, resources: [{group: rbac.authorization.k8s.io}]}
+- {level: RequestResponse}
+"""
+
+
+async def _canaries(server, nonce):
+    async with Cluster.connect(server.kubeconfig) as cluster:
+        return await canaries.send(cluster, nonce, probes(demands(library_program())), pause=0)
+
+
+def canary_run(server, collector):
+    """What was sent and what of it arrived."""
+    server.kubectl("create", "namespace", SYSTEM_NAMESPACE, check=False)
+    server.kubectl("create", "serviceaccount", CANARY_ACCOUNT, "-n", SYSTEM_NAMESPACE, check=False)
+    nonce = nonces.nonce(CANARY_KEY, int(time.time()), secrets.token_bytes(nonces.RANDOM_BYTES))
+    sent = asyncio.run(_canaries(server, nonce))
+    time.sleep(3)
+    return sent, [one for state in collector.states.report() for one in state.arrivals if one.nonce == nonce]
+
+
+def found_of_canaries(collector):
+    return [f"{one.policy}/{one.rule}" for _, one in collector.detections() if CANARY_ACCOUNT in (one.identity or "")]
+
+
+def test_under_the_shipped_policy_canaries_arrive_and_blind_is_what_reads_secrets(running):
+    server, collector = running
+    found = coverage(demands(library_program()), *canary_run(server, collector))
+    print(f"canaries: {found.arrived} of {found.sent} arrived, the slowest after {found.slowest_seconds:.2f} s; {found.rules} rules, {len(found.wholly)} blind")
+    assert found.arrived == found.sent > 200
+    assert {one.rule for one in found.blind} == {"k8s-long-lived-token/secret-made", "k8s-long-lived-token/named-like-one"}
+    assert found_of_canaries(collector) == []
+
+
+def test_canaries_tell_the_truth_about_a_weakened_policy(running):
+    server, collector = running
+    (collector.node / "policy.yaml").write_text(WEAK)
+    server.restart()
+    sent, arrivals = canary_run(server, collector)
+    blind = {one.rule: one.reason for one in coverage(demands(library_program()), sent, arrivals).wholly}
+    print(f"weakened policy: {len(blind)} rules blind")
+    assert blind["k8s-cluster-admin-binding/granted"].endswith("of clusterrolebindings; Metadata is logged")
+    assert blind["k8s-exec-break-out-tool/enters-the-node"] == "audit level Metadata for create of pods/exec; nothing is logged"
+    assert "k8s-privileged-container/created" not in blind
+    assert differing(sent, arrivals, read_policy(WEAK)) == []
+
+
+def differing(sent, arrivals, policy):
+    """Where what we hold an audit policy to say is not what the API server does."""
+    came = {(one.verb, one.uri): one.level for one in arrivals}
+    ours = {
+        probe: logged(policy, Asked(user="x", verb=probe.verb, group=probe.group, resource=probe.resource, subresource=probe.subresource)).level
+        for probe in sent
+    }
+    return [f"{probe.verb} {probe.what}: {level} we say" for probe, level in ours.items() if came.get((probe.verb, probe.uri), "None") != level]
+
+
+def test_an_account_that_may_do_something_is_no_canary(running):
+    server, collector = running
+    server.kubectl("create", "clusterrolebinding", "e2e-canary", "--clusterrole=cluster-admin", f"--serviceaccount={SYSTEM_NAMESPACE}:{CANARY_ACCOUNT}")
+    time.sleep(1)
+    try:
+        with pytest.raises(canaries.NotRefusedError, match="may get"):
+            canary_run(server, collector)
+    finally:
+        server.kubectl("delete", "clusterrolebinding", "e2e-canary")

@@ -80,7 +80,7 @@ class AuditCollector:
         queue = Queue(open_engine(f"sqlite:///{self.folder}/queue.db"))
         await queue.open()
         self.states = AuditStates("collector-0", CollectorRegistry(), time.time_ns)
-        judge = AuditJudge(library_program(), keys=(CANARY_KEY,), clock=time.time_ns)
+        judge = AuditJudge(library_program(), keys=lambda: (CANARY_KEY,), clock=time.time_ns)
         async with AuditReceiver.open(judge, queue, self.states) as receiver:
             server = Server(Dispatch([AuditEndpoint(receiver).route], Metrics(), time.time).handle, Bounds(), time.time)
             listener = Listener(server, server_context(identity, certificates.pem(root.certificate)))

@@ -72,7 +72,7 @@ CLUSTER_SCOPED = frozenset(
 class Demand(msgspec.Struct, frozen=True, kw_only=True):
     """What one condition asks for; empty fields ask for nothing.
 
-    rule       `policy/rule`
+    rule       `policy/rule`, and the policy's `namespace`
     level      least level at which the condition can hold
     resources, subresources, verbs, namespaces   one of these each; a subresource "" is none
     users      what the user's name is, or begins with (as text with `*` at its end)
@@ -80,6 +80,7 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
 
     rule: str
     level: Level
+    namespace: str = ""
     resources: tuple[str, ...] = ()
     subresources: tuple[str, ...] = ()
     verbs: tuple[str, ...] = ()
@@ -103,6 +104,7 @@ def _demand(rule: Rule, condition: tree.Node, lists: Mapping[str, frozenset[str]
     needed = clauses(condition, lists)
     return Demand(
         rule=rule.name,
+        namespace=rule.namespace,
         level=level_for({node.path for node in tree.walk(condition) if isinstance(node, tree.Field) and not node.step}),
         resources=_one_of(needed, RESOURCE),
         subresources=_one_of(needed, SUBRESOURCE),

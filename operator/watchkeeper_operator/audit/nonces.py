@@ -22,6 +22,11 @@ _BYTES = 8 + RANDOM_BYTES + _TAG_BYTES
 _TEXT = (_BYTES + 2) // 3 * 4
 
 
+def key_from(secret: str) -> bytes:
+    """A key for nonces alone, from a secret that all replicas hold (PEM of the sensors' authority's key)."""
+    return hmac.digest(secret.encode(), b"watchkeeper canary nonces", hashlib.sha256)
+
+
 def _tag(key: bytes, content: bytes) -> bytes:
     return hmac.digest(key, b"watchkeeper canary " + content, hashlib.sha256)[:_TAG_BYTES]
 

@@ -91,14 +91,14 @@ Novelty: TypeAlias = "tuple[str, tuple[Scalar, ...], tuple[Scalar, ...]]"
 
 
 class AuditJudge:
-    """`keys`: of canaries' nonces, the newest first. `clock`: nanoseconds since the epoch. To be called from one thread at a time.
+    """`keys`: of canaries' nonces, as they are now. `clock`: nanoseconds since the epoch. To be called from one thread at a time.
 
     A first-seen rule learns nothing from a value that it had before, and most of its matches are that: they stop here once the first is stored.
     """
 
-    def __init__(self, program: Program, *, keys: Sequence[bytes], clock: Callable[[], int]) -> None:
+    def __init__(self, program: Program, *, keys: Callable[[], Sequence[bytes]], clock: Callable[[], int]) -> None:
         self.told: set[Novelty] = set()
-        self._keys = tuple(keys)
+        self._keys = keys
         self._clock = clock
         self._is_repeat = kubernetes_audit.repeats()
         self.use(program)
@@ -147,7 +147,7 @@ class AuditJudge:
         if audit.user.username != CANARY_USER or audit.responseStatus.code != 403 or not agent.startswith(PREFIX):
             return None
         text = agent.removeprefix(PREFIX)
-        if not is_ours(self._keys, text, event.observed_at / 1e9):
+        if not is_ours(self._keys(), text, event.observed_at / 1e9):
             return None
         delay = max(0, self._clock() - event.observed_at) / 1e9
         return Arrival(text, audit.verb or "", audit.requestURI or "", audit.level or "", delay)

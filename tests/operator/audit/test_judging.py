@@ -17,7 +17,7 @@ NOON = datetime.fromisoformat("2026-03-12T02:46:01Z").timestamp()
 
 @pytest.fixture(scope="module")
 def judge():
-    return AuditJudge(library_program(), keys=(KEY,), clock=lambda: int((NOON + 2) * 1e9))
+    return AuditJudge(library_program(), keys=lambda: (KEY,), clock=lambda: int((NOON + 2) * 1e9))
 
 
 def judged(judge: AuditJudge, *bodies: bytes, chunk: int = 1 << 20) -> list[Judged]:
@@ -86,7 +86,7 @@ def test_a_session_is_judged_at_its_start_and_not_again_at_its_end(judge):
 
 def test_stages_that_two_replicas_received_give_one_detection():
     def of_a_replica(stage):
-        alone = AuditJudge(library_program(), keys=(), clock=lambda: 0)
+        alone = AuditJudge(library_program(), keys=tuple, clock=lambda: 0)
         return ids(detections(alone, a_batch(an_administrator_binding(stage=stage))))
 
     assert of_a_replica("ResponseStarted") == of_a_replica("ResponseComplete") != set()
@@ -106,7 +106,7 @@ def test_a_record_that_is_no_audit_event_is_counted_and_the_others_are_judged(ju
 
 
 def test_a_value_that_a_rule_has_learned_is_told_once_and_only_when_it_was_stored():
-    judge = AuditJudge(library_program(), keys=(), clock=lambda: 0)
+    judge = AuditJudge(library_program(), keys=tuple, clock=lambda: 0)
     learning = {rule.state_key for rule in library_program().rules if rule.first_seen}
 
     def told(number):

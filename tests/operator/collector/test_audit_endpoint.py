@@ -53,7 +53,7 @@ async def running(folder, bounds: Bounds | None = None):
     queue = Queue(engine, bounds or Bounds())
     await queue.open()
     states = AuditStates("collector-0", CollectorRegistry(), time.time_ns)
-    judge = AuditJudge(library_program(), keys=(), clock=time.time_ns)
+    judge = AuditJudge(library_program(), keys=tuple, clock=time.time_ns)
     async with AuditReceiver.open(judge, queue, states) as receiver, serving([AuditEndpoint(receiver).route]) as collector:
         yield Running(collector, queue, engine, states)
     await queue.close()
