@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 import yaml
+from tests.support.cluster import audit, engine, receiver
 from tests.support.cluster.fake_nodes import FakeNodes
 from tests.support.cluster.steps import NoKubernetesError
 
@@ -156,6 +160,53 @@ def test_the_audit_log_has_the_body_of_a_binding(here):
     event = json.loads(lines[0])
     assert event["level"] == "RequestResponse"
     assert event["requestObject"]["subjects"] == [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "mallory"}]
+
+
+@pytest.fixture
+def received(here, tmp_path):
+    """File of what the API server sends to the audit address while the test lasts."""
+    if not here.cluster.local:
+        pytest.skip("the receiver runs in the network namespace of the local cluster")
+    gateway = here.cluster.docker("network", "inspect", "kind", "--format", "{{(index .IPAM.Config 0).Gateway}}")
+    service = {"clusterIP": audit.ADDRESS, "ports": [{"port": 443, "targetPort": 9443}]}
+    endpoints = {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {"name": "audit-1", "labels": {"kubernetes.io/service-name": "audit"}},
+        "addressType": "IPv4",
+        "ports": [{"port": 9443}],
+        "endpoints": [{"addresses": [gateway]}],
+    }
+    try:
+        here.apply(thing("Service", "audit", service), endpoints)
+    except NoKubernetesError as reason:
+        if "already allocated" in str(reason):
+            pytest.skip(f"another Service has {audit.ADDRESS}: events go there")
+        raise
+    out = tmp_path / "events"
+    command = engine.inside_command(sys.executable, Path(receiver.__file__), here.cluster.authority, "9443", out)
+    with subprocess.Popen(command) as process:
+        yield out
+        process.terminate()
+    here.kubectl("delete", "service", "audit")
+
+
+def test_audit_events_are_sent_with_a_client_certificate_within_seconds(here, received):
+    name = f"sent-{here.namespace}"
+    end = time.monotonic() + 100  # a batch that nobody took is sent again after up to 50 s
+    while not received.exists():
+        here.kubectl("get", "pods")
+        time.sleep(1)
+        assert time.monotonic() < end
+    here.kubectl("create", "rolebinding", name, "--clusterrole=view", "--user=mallory")
+    end = time.monotonic() + 10
+    while not (lines := [line for line in received.read_text().splitlines() if name in line and '"rolebindings"' in line]):
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    at, caller, event = json.loads(lines[0])
+    assert caller == ["kube-apiserver", audit.GROUP]
+    assert event["requestObject"]["subjects"][0]["name"] == "mallory"
+    assert at - datetime.fromisoformat(event["stageTimestamp"]).timestamp() < 3
 
 
 def test_fake_nodes_are_ready_while_wanted_and_get_no_real_pod(here, busybox):

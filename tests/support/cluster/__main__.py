@@ -106,6 +106,9 @@ def main() -> int:
         except NoKubernetesError as reason:
             print(f"cluster: {reason}", file=sys.stderr)
             return UNABLE if isinstance(reason, UnableError) else 1
+        except KeyboardInterrupt:
+            print("cluster: interrupted; the next cluster-up or cluster-down clears up", file=sys.stderr)
+            return 130
     return 0
 
 

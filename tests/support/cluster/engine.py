@@ -95,6 +95,11 @@ def inside(*command: str | Path, kubeconfig: Path | None = None, stdin: str | by
     return output("nsenter", f"--target={pid}", "--mount", "--net", *command, environment=environment, stdin=stdin)
 
 
+def inside_command(*command: str | Path) -> list[str | Path]:
+    """The same for a process that goes on; its file system is this machine's."""
+    return ["nsenter", f"--net=/proc/{process_id()}/ns/net", *command]
+
+
 def docker(*words: str | Path, stdin: str | bytes | None = None) -> str:
     """Output of the command `docker`. Raises NoKubernetesError."""
     return inside("/usr/bin/docker", *words, stdin=stdin).strip()

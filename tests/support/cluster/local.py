@@ -85,7 +85,7 @@ def _forward(port: int) -> None:
         descriptor = listening.fileno()
         command = [sys.executable, Path(__file__).with_name("forwarding.py"), str(descriptor), str(port)]
         begun = subprocess.Popen(
-            ["nsenter", f"--net=/proc/{engine.process_id()}/ns/net", *command],
+            engine.inside_command(*command),
             pass_fds=[descriptor],
             stdin=subprocess.DEVNULL,
             stdout=log,
