@@ -157,16 +157,14 @@ CONTROL_PLANE = frozenset(
 """Identities that Kubernetes itself runs as: they can always act as anybody."""
 
 
-def is_built_in_role(name: str, namespace: str, risks: frozenset[str]) -> bool:
-    """Whether the API server makes the role, with a right that amounts to this."""
-    return namespace in NAMESPACES and name in ROLE_RISKS and risks <= ROLE_RISKS[name]
+def is_built_in_role(name: str, namespace: str, risks: frozenset[str]) -> bool | None:
+    """Whether a right of a role that the API server makes amounts to no more than that; None for any other role."""
+    return risks <= ROLE_RISKS[name] if namespace in NAMESPACES and name in ROLE_RISKS else None
 
 
-def is_built_in_binding(binding: Binding, subject_id: str) -> bool:
-    """Whether the API server makes the binding, and names this subject in it."""
+def is_built_in_binding(binding: Binding, subject_id: str) -> bool | None:
+    """Whether the API server itself names this subject in a binding that it makes; None for any other binding."""
     name = binding.metadata.name
-    return (
-        binding.metadata.namespace in NAMESPACES
-        and subject_id in BINDING_SUBJECTS.get(name, frozenset())
-        and binding.role_ref.name == _OTHER_ROLE.get(name, name)
-    )
+    if binding.metadata.namespace not in NAMESPACES or name not in BINDING_SUBJECTS:
+        return None
+    return subject_id in BINDING_SUBJECTS[name] and binding.role_ref.name == _OTHER_ROLE.get(name, name)

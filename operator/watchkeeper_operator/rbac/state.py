@@ -100,7 +100,8 @@ class State:
         running = running_of(pod)
         self.pods[pod.metadata.namespace, pod.metadata.name] = running
         self.workloads[running.account][running.workload] += 1
-        self.daemon_sets[running.account] += running.in_daemon_set
+        if running.in_daemon_set:
+            self.daemon_sets[running.account] += 1
 
     def remove_pod(self, namespace: str, name: str) -> None:
         running = self.pods.pop((namespace, name), None)

@@ -9,6 +9,7 @@ import msgspec
 
 from watchkeeper_detection.logs.provider import time_text
 from watchkeeper_detection.subject import service_account
+from watchkeeper_operator.rbac import traits
 from watchkeeper_operator.rbac.built_in import is_built_in_binding, is_built_in_role
 from watchkeeper_operator.rbac.risks import JOINED, PARTS_ONLY, joined, risks_of
 from watchkeeper_operator.rbac.shapes import Account, Binding, Other, Role
@@ -85,6 +86,9 @@ class Teller:
         told: Record = {"change": change, "namespace": key[1] or None, **_of_object(key, one), "object": told_of(one)}
         if before is not None and change == "changed":
             told["object_before"] = told_of(before)
+        if isinstance(one, Account | Other):
+            told["risks"] = sorted(traits.names(traits.traits_of(key[0], one)))
+            told["gained"] = sorted(traits.gained(key[0], one, before)) if change != "removed" else []
         if isinstance(one, Role):
             risks = role_risks(self._state, key) if change != "removed" else risks_before
             told |= {"risks": sorted(risks), "gained": sorted(risks - risks_before) if change != "removed" else []}

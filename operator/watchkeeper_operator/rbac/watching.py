@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from itertools import islice
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from watchkeeper_operator import kinds
 from watchkeeper_operator.rbac import changes
@@ -120,8 +120,8 @@ class RightsWatch:
     @property
     def blind(self) -> dict[str, str]:
         """Kinds of which nothing is known yet, or no longer, and why."""
-        watches = {**self.watches, "Pod": self.pods}
-        return {kind: str(watch.failure or "not listed yet") for kind, watch in watches.items() if watch.failure is not None or not watch.listed.is_set()}
+        watches: list[Watch[Any]] = [*self.watches.values(), self.pods]
+        return {one.resource.kind: str(one.failure or "not listed yet") for one in watches if one.failure is not None or not one.listed.is_set()}
 
     async def _follow(self, kind: str, watch: Watch[Watched]) -> None:
         async for change in watch:

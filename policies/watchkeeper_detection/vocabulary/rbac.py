@@ -40,10 +40,14 @@ FIELDS = (
     Field(
         "rbac.risks",
         "list(string)",
-        "What the right amounts to (of a role that is told as an object: what all its rules do), as docs/rbac.md says: `cluster_admin`, `escalate`, `bind`, "
+        "What the right amounts to; of an object: what all its rules, or it, do. As docs/rbac.md says: `cluster_admin`, `escalate`, `bind`, "
         "`impersonate`, `read_secrets`, `mint_tokens`, `run_in_pods`, `create_pods`, …; with `_named` at the end where the rule is limited to names.",
     ),
-    Field("rbac.gained", "list(string)", "Those of the risks that the subject (or the role) did not have before in this namespace or cluster."),
+    Field(
+        "rbac.gained",
+        "list(string)",
+        "Those of the risks that the subject did not have before in this namespace or cluster; of an object: that it did not have before.",
+    ),
     Field(
         "rbac.can_become",
         "list(string)",
@@ -56,10 +60,18 @@ FIELDS = (
     Field("rbac.role_name", "string", "Name of the role.", untrusted=True),
     Field("rbac.role_aggregated", "bool", "Whether the rule came into the role by aggregation: a label on another role put it there."),
     Field("rbac.role_source", "string", "The cluster role whose label put the rule there.", untrusted=True),
-    Field("rbac.role_built_in", "bool", "Whether the role is one that the API server makes and repairs itself, and the right is no stronger than it makes it."),
+    Field(
+        "rbac.role_built_in",
+        "bool",
+        "Of a role that the API server makes and repairs itself: whether the right is no stronger than it makes it; absent for other roles.",
+    ),
     Field("rbac.binding_kind", "string", "`RoleBinding` or `ClusterRoleBinding`."),
     Field("rbac.binding_name", "string", "Name of the binding.", untrusted=True),
-    Field("rbac.binding_built_in", "bool", "Whether the binding is one that the API server makes itself, and the subject one that it names in it."),
+    Field(
+        "rbac.binding_built_in",
+        "bool",
+        "Of a binding that the API server makes itself: whether the subject is one that it names in it; absent for other bindings.",
+    ),
     Field("rbac.untold", "int", "Grants of this binding that were left out because it has more than 10,000; those with risks are told first."),
     Field("rbac.object_kind", "string", "Kind of the object that changed, such as `MutatingWebhookConfiguration`."),
     Field("rbac.object_name", "string", "Name of the object that changed.", untrusted=True),
