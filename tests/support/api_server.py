@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Self
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from tests.support.certificates import TestAuthority, private_text, public_text
+from tests.support.cluster.audit import DELIVERY
 from tests.support.cluster.kubebox import NoKubernetesError, components
 
 if TYPE_CHECKING:
@@ -32,12 +33,6 @@ PREFIX = "watchkeeper-api-server-"
 READY_SECONDS, END_SECONDS, POLL_SECONDS = 60.0, 20.0, 0.05
 ADMINISTRATORS = "system:masters"
 CONTROLLERS = "system:kube-controller-manager"
-# As the audit page of the product's documentation says, for the events of a webhook and of a log.
-AUDIT_FLAGS = {
-    "audit-webhook-batch-max-wait": "1s",
-    "audit-webhook-truncate-enabled": "true",
-    "audit-webhook-truncate-max-batch-size": "10485760",
-}
 
 
 def free_port() -> int:
@@ -177,7 +172,7 @@ class ApiServer:
         if self._audit_policy:
             flags |= {"audit-policy-file": str(self._audit_policy), "audit-log-path": str(self.audit_log)}
         if self._audit_webhook:
-            flags |= {"audit-webhook-config-file": str(self._audit_webhook), **AUDIT_FLAGS}
+            flags |= {"audit-webhook-config-file": str(self._audit_webhook), **DELIVERY}
         return flags | self.flags
 
     def _start_etcd(self) -> None:

@@ -18,12 +18,12 @@ URL = f"https://{ADDRESS}/v1/audit"
 GROUP = "watchkeeper:audit"  # organisation of the API server's certificate
 POLICY = Path(__file__).parents[3] / "operator" / "watchkeeper_operator" / "audit" / "policy.yaml"  # the one that ships
 WEBHOOK = ("ca.crt", "apiserver.crt", "apiserver.key", "webhook.kubeconfig")
-FLAGS = {
-    "audit-webhook-config-file": "/etc/kubernetes/audit/webhook.kubeconfig",
+DELIVERY = {  # as the documentation tells users
     "audit-webhook-batch-max-wait": "1s",
     "audit-webhook-truncate-enabled": "true",
     "audit-webhook-truncate-max-batch-size": str(10 << 20),
 }
+FLAGS = {"audit-webhook-config-file": "/etc/kubernetes/audit/webhook.kubeconfig", **DELIVERY}
 
 
 def prepare(run: Path, *, policy: str, webhook: str) -> dict[str, str]:
