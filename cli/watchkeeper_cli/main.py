@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from watchkeeper_cli import audit_config, coverage, detections, doctor, explain, fields, judge, lint, replay, sensor, test, trace, up
+from watchkeeper_cli import audit_config, coverage, detections, doctor, explain, fields, judge, lint, operator, replay, sensor, test, trace, up
 from watchkeeper_cli.ending import BROKEN_PIPE, INTERRUPTED, CommandError, flush_output, keep_output_whole
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "trace": trace.trace,
     "replay": replay.replay,
     "doctor": doctor.doctor,
+    "operator": operator.operator,
     "sensor": sensor.sensor,
     "judge": judge.judge,
     "test": test.run_policies,

@@ -27,6 +27,11 @@ class Health:
     def watch(self, name: str, alive_at: Callable[[], float | None], *, within: float = SILENT_SECONDS) -> None:
         self._alive[name] = (alive_at, within)
 
+    def leave(self, *names: str) -> None:
+        """These are no longer watched."""
+        for name in names:
+            self._alive.pop(name, None)
+
     def require(self, name: str, ready: Callable[[], bool]) -> None:
         """What has to be so before the process is ready."""
         self._ready[name] = ready

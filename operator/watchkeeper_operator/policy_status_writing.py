@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from watchkeeper_operator import kinds
 from watchkeeper_operator.cluster_errors import NotFound
 from watchkeeper_operator.policy_objects import EXCEPTION, LIST, POLICY, Key, Written
-from watchkeeper_operator.policy_statuses import Held, Known, Timeline, on_nodes, status_of
+from watchkeeper_operator.policy_statuses import Held, Known, on_nodes, status_of
 from watchkeeper_operator.reconciling import Reconciler
 from watchkeeper_operator.sensors.node_statuses import rfc3339
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from watchkeeper_operator.own_events import OwnEvents
     from watchkeeper_operator.policy_set import PolicySet
     from watchkeeper_operator.policy_verdicts import Judged, Verdict
-    from watchkeeper_operator.sensors.nodes import Nodes
+    from watchkeeper_operator.sensors.following import Following
 
 RESOURCES = {POLICY: kinds.RUNTIME_POLICIES, EXCEPTION: kinds.POLICY_EXCEPTIONS, LIST: kinds.POLICY_LISTS}
 PER_SECOND = 100.0
@@ -32,14 +32,12 @@ FIRST = -60.0  # refusals go before whatever else waits
 
 
 class PolicyStatuses:
-    """Every replica follows what is in force when; only the leader runs this."""
+    """`run` it in the leader."""
 
-    def __init__(self, policies: PolicySet, nodes: Nodes, health: Health, metrics: Metrics, *, clock: Callable[[], int] = time.time_ns) -> None:
+    def __init__(self, policies: PolicySet, health: Health, metrics: Metrics, *, clock: Callable[[], int] = time.time_ns) -> None:
         self._policies = policies
-        self._nodes = nodes
         self._clock = clock
         self._loop = Reconciler("policy-statuses", health, metrics, per_second=PER_SECOND)
-        self._timeline = Timeline()
         self._told: dict[Key, tuple[Written, bool]] = {}
         self._on_nodes: frozenset[tuple[str, str]] = frozenset()
         self._held: dict[Key, Held] = {}
@@ -53,19 +51,18 @@ class PolicyStatuses:
         self._held = held
         self._loop.wake(*("/".join(key) for key in held))
 
-    async def run(self, cluster: Cluster, events: OwnEvents) -> None:
+    async def run(self, cluster: Cluster, following: Following, events: OwnEvents) -> None:
         """Until cancelled. `cluster`: in the leader's epoch."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow_verdicts())
             tasks.create_task(self._follow_nodes())
-            tasks.create_task(self._loop.run(lambda key: self._write(cluster, events, key)))
+            tasks.create_task(self._loop.run(lambda key: self._write(cluster, following, events, key)))
 
     async def _follow_verdicts(self) -> None:
         number = 0
         while True:
             judged = await self._policies.after(number)
             number = judged.number
-            self._timeline.add(judged)
             self._on_nodes = on_nodes(judged.program)
             self._loop.forget("/".join(key) for key in self._told if key not in judged.verdicts)
             for key, verdict in judged.verdicts.items():
@@ -82,14 +79,14 @@ class PolicyStatuses:
             self._loop.wake(*("/".join(key) for key in self._policies.judged.verdicts if key.kind != LIST))
             await asyncio.sleep(NODES_SECONDS)
 
-    async def _write(self, cluster: Cluster, events: OwnEvents, text: str) -> None:
+    async def _write(self, cluster: Cluster, following: Following, events: OwnEvents, text: str) -> None:
         """Gather, decide, apply."""
         key = Key(*text.split("/"))
         judged, current = self._policies.judged, self._policies.object(key)
         verdict = judged.verdicts.get(key)
         if verdict is None or current is None or current.metadata.generation != verdict.written.generation:
             return  # gone, or judged again in a moment
-        status = status_of(verdict, current.status, self._known(judged))
+        status = status_of(verdict, current.status, self._known(judged, following))
         before = {name: value for name, value in current.status.items() if name != "epoch"}
         if status == before:
             return
@@ -99,9 +96,9 @@ class PolicyStatuses:
             return
         await self._tell(events, key, verdict)
 
-    def _known(self, judged: Judged) -> Known:
+    def _known(self, judged: Judged, following: Following) -> Known:
         now = self._clock()
-        return Known(judged, self._timeline, self._nodes.all(), self._on_nodes, self._held, now, rfc3339(now))
+        return Known(judged, following.shares, following.nodes.with_sensor(), self._on_nodes, self._held, now, rfc3339(now))
 
     async def _tell(self, events: OwnEvents, key: Key, verdict: Verdict) -> None:
         """An event for each revision that is refused, and for none that is accepted but after a refusal."""

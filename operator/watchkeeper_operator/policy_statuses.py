@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from watchkeeper_detection.policy import ROOT_NAMESPACE
@@ -10,44 +10,18 @@ from watchkeeper_detection.policy.policy_status import FAILING_NAMED
 from watchkeeper_detection.vocabulary import kernel
 from watchkeeper_operator.policy_objects import EXCEPTION, LIST, POLICY, Key
 from watchkeeper_operator.resources.conditions import Reason, Said, Type, carried_on
-from watchkeeper_operator.selectors import selects
 from watchkeeper_operator.sensors.nodes import is_silent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
     from watchkeeper_detection.program import Program
     from watchkeeper_operator.policy_verdicts import Judged, Verdict
     from watchkeeper_operator.sensors.nodes import Heard, Node
+    from watchkeeper_operator.sensors.shares import Shares
 
 KERNEL_KINDS = frozenset(kind.name for kind in kernel.KINDS)
-REVISIONS_KEPT = 256
 REASON_CHARACTERS = 256
-
-
-@dataclass(slots=True)
-class Timeline:
-    """Which revision of all policies first held which revision of an object: a node that confirmed that one, or a later one, holds it."""
-
-    order: dict[str, int] = field(default_factory=dict)
-    since: dict[Key, tuple[tuple[str, int], str, int]] = field(default_factory=dict)  # object's revision, all policies' revision, its number
-
-    def add(self, judged: Judged) -> None:
-        latest = max(self.order.values(), default=0)
-        number = self.order.pop(judged.revision, 0)
-        if number < latest or number == 0:  # what held before and holds again is the latest: what it holds is the same
-            number = latest + 1
-        self.order[judged.revision] = number
-        while len(self.order) > REVISIONS_KEPT:
-            del self.order[next(iter(self.order))]
-        self.since = {
-            one.key: known if (known := self.since.get(one.key)) is not None and known[0] == one.revision else (one.revision, judged.revision, number)
-            for one in judged.in_force
-        }
-
-    def holds(self, key: Key, revision: str) -> bool:
-        """Whether a node that confirmed this revision of all policies holds what is in force of the object."""
-        return key in self.since and self.order.get(revision, -1) >= self.since[key][2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +34,16 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """All that statuses are made of. `now`: ns since the epoch; `at`: the same as RFC 3339."""
+    """All that statuses are made of.
+
+    nodes     that a Sensor watches, with what was heard of them
+    on_nodes  (namespace, name) of policies of which nodes judge a part
+    now, at   ns since the epoch, and the same as RFC 3339
+    """
 
     judged: Judged
-    timeline: Timeline
-    nodes: Iterable[tuple[Node, Heard | None]]
+    shares: Shares
+    nodes: Sequence[tuple[Node, Heard | None]]
     on_nodes: frozenset[tuple[str, str]]
     held: Mapping[Key, Held]
     now: int
@@ -88,7 +67,7 @@ def status_of(verdict: Verdict, before: Mapping[str, Any], known: Known) -> dict
     status: dict[str, Any] = {"observedGeneration": generation}
     if key.kind != LIST:
         nodes = nodes_of(verdict, known)
-        said.append(in_force(verdict, nodes))
+        said.append(in_force(verdict, nodes, watched=len(known.nodes)))
         if nodes is not None:
             status["nodes"] = nodes
     if key.kind == POLICY and (revision := _revision(verdict, before, known)) is not None:
@@ -111,9 +90,8 @@ def nodes_of(verdict: Verdict, known: Known) -> dict[str, Any] | None:
     written, place = verdict.in_force, policy_key(verdict)
     if written is None or not {(place.namespace, place.name), (ROOT_NAMESPACE, place.name)} & known.on_nodes:
         return None
-    selector = (written.spec.get("scope") or {}).get("nodeSelector")
-    meant = [(node, heard) for node, heard in known.nodes if selects(selector, node.metadata.labels)]
-    failing = [(node.metadata.name, why) for node, heard in meant if (why := _why_not(verdict, heard, known))]
+    meant = [(node, heard) for node, heard in known.nodes if known.shares.is_meant(written.key, node.metadata.uid)]
+    failing = [(node.metadata.name, why) for node, heard in meant if (why := _why_not(verdict, node, heard, known))]
     counts: dict[str, Any] = {"total": len(meant), "inForce": len(meant) - len(failing)}
     if failing:
         named = written.key.namespace == ROOT_NAMESPACE
@@ -121,7 +99,7 @@ def nodes_of(verdict: Verdict, known: Known) -> dict[str, Any] | None:
     return counts
 
 
-def _why_not(verdict: Verdict, heard: Heard | None, known: Known) -> str:
+def _why_not(verdict: Verdict, node: Node, heard: Heard | None, known: Known) -> str:
     """Why the node does not hold it; "" when it does."""
     if heard is None:
         return "no sensor was heard"
@@ -132,11 +110,11 @@ def _why_not(verdict: Verdict, heard: Heard | None, known: Known) -> str:
     for one in heard.state.not_in_force:
         if key.kind == POLICY and (one.policy == name or one.policy.startswith(f"{name}/")):
             return one.reason[:REASON_CHARACTERS] or "refused"
-    return "" if known.timeline.holds(key, heard.state.policies_revision) else "it has an older revision"
+    return "" if known.shares.holds(key, node.metadata.uid, heard.state.policies_revision) else "it has an older revision"
 
 
-def in_force(verdict: Verdict, nodes: Mapping[str, Any] | None) -> Said:
-    """Whether this generation holds wherever it is meant to."""
+def in_force(verdict: Verdict, nodes: Mapping[str, Any] | None, *, watched: int) -> Said:
+    """Whether this generation holds wherever it is meant to. `watched`: nodes with a sensor."""
     written = verdict.in_force
     if written is None:
         return Said(Type.IN_FORCE, False, Reason.NOT_ACCEPTED)
@@ -147,6 +125,8 @@ def in_force(verdict: Verdict, nodes: Mapping[str, Any] | None) -> Said:
         return Said(Type.IN_FORCE, False, Reason.LAST_GOOD, f"generation {written.generation} is in force {where}".strip())
     if nodes is None:
         return Said(Type.IN_FORCE, True, Reason.IN_OPERATOR)
+    if nodes["total"] == 0 and watched:
+        return Said(Type.IN_FORCE, True, Reason.ON_ALL_NODES, "no node runs what it covers")
     if nodes["inForce"] == nodes["total"] > 0:
         return Said(Type.IN_FORCE, True, Reason.ON_ALL_NODES, where)
     return Said(Type.IN_FORCE, False, Reason.ON_SOME_NODES if nodes["inForce"] else Reason.ON_NO_NODE, where)
@@ -159,5 +139,4 @@ def _revision(verdict: Verdict, before: Mapping[str, Any], known: Known) -> dict
     was = before.get("inForce") or {}
     if was.get("generation") == verdict.in_force.generation:
         return dict(was)
-    since = known.timeline.since.get(verdict.in_force.key)
-    return {"generation": verdict.in_force.generation, "revision": since[1] if since else known.judged.revision, "since": known.at}
+    return {"generation": verdict.in_force.generation, "revision": known.judged.revision, "since": known.at}

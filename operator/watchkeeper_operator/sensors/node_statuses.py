@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from watchkeeper_detection.node_wire import NodeState, NotInForce
 from watchkeeper_detection.policy.errors import printable
 from watchkeeper_operator.resources.conditions import Reason, Said, Type, carried_on
 from watchkeeper_operator.resources.node_sensor import NOT_IN_FORCE_NAMED
@@ -13,8 +14,6 @@ from watchkeeper_operator.sensors.nodes import Heard, is_silent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from watchkeeper_detection.node_wire import NodeState
 
 SENTENCE, TAG, VERSION_CHARACTERS, LISTED = 256, 63, 63, 32
 MOST = 2**53 - 1  # numbers that every reader of JSON takes
@@ -26,12 +25,12 @@ def rfc3339(ns: int) -> str:
     return datetime.fromtimestamp(max(0, min(ns // 10**9, 253_402_300_799)), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def status_of(heard: Heard | None, before: Mapping[str, Any], *, revision: str, allowed: str, generation: int, now: int) -> dict[str, Any]:
-    """`revision`: of the policies in force; `allowed`: why the Sensor makes it blind, or ""; `before`: the status as it is."""
+def status_of(heard: Heard | None, before: Mapping[str, Any], *, is_current: bool, allowed: str, generation: int, now: int) -> dict[str, Any]:
+    """`is_current`: it confirmed all that it is to hold; `allowed`: why the Sensor makes it blind, or ""; `before`: the status as it is."""
     if heard is None:
         return {"observedGeneration": generation, "conditions": carried_on(before.get("conditions") or (), _unheard(), generation=generation, now=rfc3339(now))}
     state = heard.state
-    said = [_connected(heard, now), _in_force(state, revision), _seeing(state, allowed)]
+    said = [_connected(heard, now), _in_force(state, is_current=is_current), _seeing(state, allowed)]
     status: dict[str, Any] = {
         "observedGeneration": generation,
         "kernel": _text(state.kernel, TAG) or "unknown",
@@ -76,10 +75,10 @@ def _connected(heard: Heard, now: int) -> Said:
     return Said(Type.CONNECTED, True, Reason.REPORTING)
 
 
-def _in_force(state: NodeState, revision: str) -> Said:
+def _in_force(state: NodeState, *, is_current: bool) -> Said:
     if state.not_in_force:
         return Said(Type.IN_FORCE, False, Reason.REFUSED, f"{len(state.not_in_force)} policies or rules are not held")
-    if state.policies_revision != revision:
+    if not is_current:
         return Said(Type.IN_FORCE, False, Reason.BEHIND, "the latest policies are not confirmed yet")
     return Said(Type.IN_FORCE, True, Reason.CURRENT)
 
@@ -91,6 +90,34 @@ def _seeing(state: NodeState, allowed: str) -> Said:
     if any(state.lost.values()):
         return Said(Type.SEEING, False, Reason.LOSING, "records were lost since the sensor started")
     return Said(Type.SEEING, True, Reason.UNHINDERED)
+
+
+def heard_from(status: Mapping[str, Any]) -> Heard | None:
+    """What a new leader knows of a node until it hears it again: what was written of it."""
+    if "heardAt" not in status:
+        return None
+    policies, hooks = status.get("policies") or {}, status.get("hooks") or {}
+    state = NodeState(
+        sensor_version=status.get("version", ""),
+        kernel=status.get("kernel", ""),
+        started_at=_ns(status.get("startedAt", "1970-01-01T00:00:00Z")),
+        policies_revision=policies.get("revision", ""),
+        policies=policies.get("policies", 0),
+        rules=policies.get("rules", 0),
+        not_in_force=tuple(NotInForce(policy=one["policy"], reason=one["reason"]) for one in policies.get("notInForce") or ()),
+        hooks=hooks.get("attached", 0),
+        missing_hooks=tuple(hooks.get("missing") or ()),
+        blind=tuple(status.get("blindSpots") or ()),
+        lost={one["cause"]: one["records"] for one in status.get("lost") or ()},
+        delivered=(status.get("delivery") or {}).get("delivered", 0),
+        waiting=(status.get("delivery") or {}).get("waiting", 0),
+        memory_bytes=status.get("memoryBytes", 0),
+    )
+    return Heard(state, _ns(status["heardAt"]))
+
+
+def _ns(moment: str) -> int:
+    return int(datetime.fromisoformat(moment).timestamp()) * 10**9
 
 
 def is_worth_writing(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:

@@ -43,6 +43,7 @@ class Nodes:
     """Replaced nodes keep their name and get another uid: what is known is by uid, what is shown by name."""
 
     by_uid: dict[str, Node] = field(default_factory=dict)
+    watched: dict[str, str] = field(default_factory=dict)  # uid → name of the Sensor
     heard: dict[str, Heard] = field(default_factory=dict)
 
     def hear(self, uid: str, state: NodeState, at: int) -> bool:
@@ -53,14 +54,21 @@ class Nodes:
         self.heard[uid] = Heard(state, at)
         return True
 
+    def recall(self, name: str, heard: Heard | None) -> None:
+        """What an earlier leader heard of a node, until it is heard again."""
+        for uid, node in self.by_uid.items():
+            if node.metadata.name == name and heard is not None:
+                self.heard.setdefault(uid, heard)
+
     def there(self, nodes: Iterable[Node]) -> None:
         """The nodes that there are; what was heard of others is forgotten."""
         self.by_uid = {node.metadata.uid: node for node in nodes}
         self.heard = {uid: one for uid, one in self.heard.items() if uid in self.by_uid}
 
-    def all(self) -> list[tuple[Node, Heard | None]]:
-        """By name."""
-        return sorted(((node, self.heard.get(uid)) for uid, node in self.by_uid.items()), key=lambda pair: pair[0].metadata.name)
+    def with_sensor(self) -> list[tuple[Node, Heard | None]]:
+        """Those that a Sensor watches, by name."""
+        pairs = ((node, self.heard.get(uid)) for uid, node in self.by_uid.items() if uid in self.watched)
+        return sorted(pairs, key=lambda pair: pair[0].metadata.name)
 
 
 def watched_by(sensors: Iterable[Object], nodes: Iterable[Node]) -> dict[str, str]:
