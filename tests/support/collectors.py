@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ from watchkeeper_operator.collector.server import Dispatch
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from watchkeeper_operator.collector.routes import Route
 
@@ -90,7 +91,10 @@ class Running:
             yield session
 
     async def ask(self, method: str, path: str, identity: Identity | None, body: bytes | None = None, **options: object) -> tuple[int, bytes]:
-        async with self.session(identity) as session, session.request(method, path, data=body, server_hostname=NAME, **options) as answer:
+        async with (
+            self.session(identity) as session,
+            session.request(method, path, data=None if body is None else io.BytesIO(body), server_hostname=NAME, **options) as answer,
+        ):
             return answer.status, await answer.read()
 
     async def raw(self, identity: Identity | None) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -106,10 +110,11 @@ async def serving(
     metrics: Metrics | None = None,
     bounds: Bounds = Bounds(),  # noqa: B008 (frozen)
     clock: Callable[[], float] = time.time,
+    in_force: Callable[[str], Awaitable[bool]] | None = None,
 ) -> AsyncIterator[Running]:
     """These routes behind the collector's own server, until left."""
     authorities, metrics = authorities or Authorities(), metrics or Metrics()
-    server = Server(Dispatch(routes, metrics, clock).handle, bounds, clock)
+    server = Server(Dispatch(routes, metrics, clock, in_force=in_force).handle, bounds, clock)
     listener = Listener(server, server_context(authorities.server(), authorities.bundle))
     with listening("127.0.0.1", 0) as sock:
         task = asyncio.create_task(listener.run(sock))
