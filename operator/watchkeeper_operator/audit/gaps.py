@@ -64,7 +64,7 @@ class Gaps:
     def __init__(self, *, silent_after: int) -> None:
         self.count = 0
         self.silence: Gap | None = None
-        self._silent_after = silent_after
+        self.silent_after = silent_after
         self._kept: deque[Gap] = deque(maxlen=KEPT)
         self._servers: dict[float, tuple[int, int]] = {}  # start → errors, and when they were read
 
@@ -79,7 +79,7 @@ class Gaps:
         if len(self._servers) >= SERVERS:
             del self._servers[next(iter(self._servers))]
         self._servers[said.started] = (said.errors, now)
-        errors, since = before if before else (0, min(now, int(said.started * 1e9)))
+        errors, since = before or (0, min(now, int(said.started * 1e9)))
         more = said.errors - errors
         if more <= 0:
             return None
@@ -92,7 +92,7 @@ class Gaps:
 
     def look(self, newest: int, now: int) -> Gap | None:
         """`newest`: when the newest event was logged. The gap that began or ended by it."""
-        silent = now - newest > self._silent_after
+        silent = now - newest > self.silent_after
         if silent and self.silence is None:
             self.silence = Gap(since=newest, until=0, reason="no events")
             self.count += 1

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-import io
+import functools
 import json
+import socket
 import time
 from contextlib import asynccontextmanager
 
+import aiohttp
+import aiohttp.abc
 import pytest
 from prometheus_client import CollectorRegistry
 from sqlalchemy import text
 from tests.support.audit import a_batch, an_administrator_binding, an_audit_event
-from tests.support.collectors import serving
+from tests.support.collectors import NAME, serving
 
 from watchkeeper_cli.policy_set import library_program
 from watchkeeper_detection import wire
+from watchkeeper_operator.audit import nonces
+from watchkeeper_operator.audit.asking import nonce_of
 from watchkeeper_operator.audit.configuring import PATH
+from watchkeeper_operator.audit.state import decode_state
 from watchkeeper_operator.authority.roles import Role
+from watchkeeper_operator.bus.fetching import Collector
 from watchkeeper_operator.bus.queue import Queue
 from watchkeeper_operator.bus.taking import Bounds
 from watchkeeper_operator.collector.audit_endpoint import AuditEndpoint
 from watchkeeper_operator.collector.audit_judging import AuditJudge
 from watchkeeper_operator.collector.audit_receiving import AuditReceiver
+from watchkeeper_operator.collector.audit_reporting import report_once
 from watchkeeper_operator.collector.audit_states import AuditStates
+from watchkeeper_operator.collector.canary_nonces import CanaryNonces
 from watchkeeper_operator.store.engine import open_engine
 
 MEBIBYTE = 1 << 20
@@ -36,7 +45,7 @@ class Running:
         self.collector, self.queue, self.engine, self.states = collector, queue, engine, states
 
     async def post(self, body: bytes, role: Role = Role.AUDIT) -> int:
-        status, _ = await self.collector.ask("POST", PATH, self.collector.authorities.client(role, "control-plane"), io.BytesIO(body))
+        status, _ = await self.collector.ask("POST", PATH, self.collector.authorities.client(role, "control-plane"), body)
         return status
 
     async def messages(self):
@@ -179,3 +188,49 @@ def test_a_report_says_how_late_events_come(tmp_path):
     state = run(tmp_path, act)
     assert 89_000 < state.lag_median_ms == state.lag_p99_ms < 100_000
     assert state.per_second > 0
+
+
+# canaries' nonces
+
+
+class Loopback(aiohttp.abc.AbstractResolver):
+    """Every name is this machine's."""
+
+    async def resolve(self, host, port=0, family=socket.AF_INET):
+        return [{"hostname": host, "host": "127.0.0.1", "port": port, "family": family, "proto": 0, "flags": 0}]
+
+    async def close(self):
+        pass
+
+
+def test_a_nonce_is_given_to_the_operator_alone_and_known_by_every_replica_of_the_key():
+    key = nonces.key_from("a key in PEM")
+    route = CanaryNonces(lambda: (key, b"old"), clock=lambda: 1000.5, random=bytes).route
+
+    async def act():
+        async with serving([route]) as collector, aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=Loopback())) as session:
+            given = []
+            for role in (Role.OPERATOR, Role.SENSOR, Role.AUDIT):
+                identity = collector.authorities.client(role)
+                asked = Collector(f"https://{NAME}:{collector.port}", session, functools.partial(collector.tls, identity))
+                given.append((await nonce_of([asked]), (await collector.ask("POST", route.path, identity))[0]))
+            return given
+
+    (made, _), *others = asyncio.run(act())
+    assert others == [(None, 403)] * 2
+    assert nonces.is_ours((b"other", key), made, 1010)
+    assert not nonces.is_ours((b"old",), made, 1010)
+    assert not nonces.is_ours((key,), made, 1000 + nonces.VALID_SECONDS + 1)
+
+
+# reports
+
+
+def test_the_latest_report_of_a_source_and_receiver_replaces_the_one_before(tmp_path):
+    async def act(endpoint):
+        for number in (1, 2):
+            await endpoint.post(a_batch(an_audit_event(number)))
+            await report_once(endpoint.states, endpoint.queue)
+        return [(one.source, decode_state(one.payload).events) for one in await endpoint.messages() if one.topic == "log-state"]
+
+    assert run(tmp_path, act) == [("audit/control-plane/collector-0", 2)]
