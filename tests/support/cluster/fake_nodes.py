@@ -102,8 +102,8 @@ class Api:
         return self.call("POST", path, body, fine=(409,))
 
 
-def on_threads(work: Callable[[Item], object], items: Iterable[Item]) -> None:
-    """Calls work on every item; raises the first error, which ends it."""
+def on_threads(work: Callable[[Item], object], items: Iterable[Item], stop: threading.Event | None = None) -> None:
+    """Calls work on every item, or until it is to stop; raises the first error, which ends it."""
     todo: queue.SimpleQueue[Item] = queue.SimpleQueue()
     errors: list[Exception] = []
     for item in items:
@@ -111,7 +111,7 @@ def on_threads(work: Callable[[Item], object], items: Iterable[Item]) -> None:
 
     def run() -> None:
         with contextlib.suppress(queue.Empty):
-            while not errors:
+            while not errors and not (stop and stop.is_set()):
                 item = todo.get_nowait()
                 try:
                     work(item)
@@ -130,19 +130,19 @@ def on_threads(work: Callable[[Item], object], items: Iterable[Item]) -> None:
 class FakeNodes:
     """There while the context lasts: pods spread over nodes and over ten namespaces fake-0 … fake-9."""
 
-    def __init__(self, kubeconfig: Path, nodes: int, pods: int = 0) -> None:
+    def __init__(self, kubeconfig: Path, nodes: int, pods: int = 0, stop: threading.Event | None = None) -> None:
         self._api, self._nodes, self._pods = Api(kubeconfig), nodes, pods
-        self._stop = threading.Event()
+        self._stop = stop or threading.Event()
         self._renewing = threading.Thread(target=self._renew)
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as failing:
             failing.callback(self.__exit__)
-            on_threads(self._make_node, range(self._nodes))
+            on_threads(self._make_node, range(self._nodes), self._stop)
             self._renewing.start()
             if self._pods:
-                on_threads(self._make_namespace, range(fake.NAMESPACES))
-                on_threads(self._make_pod, range(self._pods))
+                on_threads(self._make_namespace, range(fake.NAMESPACES), self._stop)
+                on_threads(self._make_pod, range(self._pods), self._stop)
             failing.pop_all()
         return self
 
@@ -208,12 +208,13 @@ def main() -> None:
     if not options.nodes:
         parser.error("how many nodes?")
     began = time.monotonic()
-    ended = threading.Event()
+    stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
-    with FakeNodes(options.kubeconfig, options.nodes, options.pods):
-        print(f"fake nodes: {options.nodes} nodes, {options.pods} pods ready after {time.monotonic() - began:.1f} s", file=sys.stderr, flush=True)
-        ended.wait()
+        signal.signal(number, lambda *_: stop.set())
+    with FakeNodes(options.kubeconfig, options.nodes, options.pods, stop):
+        if not stop.is_set():
+            print(f"fake nodes: {options.nodes} nodes, {options.pods} pods ready after {time.monotonic() - began:.1f} s", file=sys.stderr, flush=True)
+        stop.wait()
 
 
 if __name__ == "__main__":
