@@ -11,7 +11,6 @@ import base64
 import contextlib
 import http.client
 import json
-import os
 import queue
 import signal
 import ssl
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 import yaml
 from tests.support.cluster import fake_objects as fake
+from tests.support.cluster.running import KUBECONFIG
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -199,7 +199,7 @@ def main() -> None:
     parser.add_argument("nodes", type=int, nargs="?", default=0)
     parser.add_argument("pods", type=int, nargs="?", default=0)
     parser.add_argument("--delete", action="store_true")
-    parser.add_argument("--kubeconfig", type=Path, default=Path(os.environ.get("KUBECONFIG") or Path.home() / ".kube" / "config"))
+    parser.add_argument("--kubeconfig", type=Path, default=KUBECONFIG, help="that of make cluster-up, unless told otherwise")
     options = parser.parse_args()
     if options.delete:
         with Api(options.kubeconfig) as api:
