@@ -19,6 +19,7 @@ from watchkeeper_operator.incidents.joins import Joins, Taken, encode_taken
 from watchkeeper_operator.incidents.keeping import keep, standing_near
 from watchkeeper_operator.store.documents import claim
 from watchkeeper_operator.store.engine import reading, writing
+from watchkeeper_operator.store.incident_objects import touch_overlapping
 from watchkeeper_operator.store.incidents import count_opened, known_detections
 from watchkeeper_operator.store.progress import add_blind, count_dropped, move_position, note_taken, position, save_state, saved_state
 
@@ -147,6 +148,7 @@ class Intake:
             kept = self._join(connection, arrivals, now)
             for source, interval in batch.blind:
                 add_blind(connection, source, [interval])
+                touch_overlapping(connection, interval.since, interval.until, now=now)
             count_dropped(connection, "message", "damaged", batch.damaged, since=now, until=now)
             if through:
                 move_position(connection, queue, through, now=now)

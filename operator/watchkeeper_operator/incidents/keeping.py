@@ -77,6 +77,7 @@ def keep(connection: Connection, outcome: Outcome, new: Sequence[Arrived], *, re
 
 def _row(one: Standing, before: Row[Any] | None, now: int) -> dict[str, Any]:
     said = {name: getattr(before, name) if before is not None else empty for name, empty in SAID.items()}
+    said["archived_at"] = 0  # something has happened: it is an object again
     return {
         "id": one.id,
         "scope": one.scope,
@@ -85,7 +86,7 @@ def _row(one: Standing, before: Row[Any] | None, now: int) -> dict[str, Any]:
         "opened_at": one.opened_at,
         "first_seen": one.summary.first,
         "last_seen": one.summary.last,
-        "changed_at": now,
+        "changed_at": now if before is None else max(now, before.changed_at + 1),
         "content": encode(one.summary),
         **said,
     }
