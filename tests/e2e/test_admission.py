@@ -11,7 +11,7 @@ import pytest
 from tests.support.admission import EPOCH, OPERATOR, install, lease, moved
 from tests.support.api_client import ApiClient
 from tests.support.api_server import ApiServer
-from tests.support.cluster_objects import a_node_sensor, a_sensor, a_target, an_action, an_approval, an_incident
+from tests.support.cluster_objects import a_node_sensor, a_sensor, a_target, an_action, an_approval, an_incident, fenced
 from tests.support.policy_objects import a_policy, a_rule, a_sequence, a_step, an_exception, renamed
 
 from watchkeeper_operator.names import EPOCH_ANNOTATION
@@ -64,10 +64,6 @@ def tenant_action(**spec):
 
 KERNEL_KINDS = [f"file.k{number}" for number in range(16)]
 LARGEST = [a_sequence(*(a_step(f"s{step}", on=KERNEL_KINDS) for step in range(8))) | {"name": f"r{rule}"} for rule in range(128)]
-
-
-def fenced(written, epoch=EPOCH):
-    return {**written, "metadata": {**written["metadata"], "annotations": {EPOCH_ANNOTATION: str(epoch)}}}
 
 
 TAKEN = {

@@ -5,19 +5,17 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 from tests.support import cluster_objects, policy_objects
-from tests.support.admission import EPOCH, OPERATOR
+from tests.support.admission import OPERATOR
 from tests.support.api_client import ApiClient
-from tests.support.cluster_objects import FULL_STATUSES, a_log_source, a_node_sensor, a_sensor, an_action, an_approval, an_incident
+from tests.support.cluster_objects import FULL_STATUSES, a_log_source, a_node_sensor, a_sensor, an_action, an_approval, an_incident, fenced
 from tests.support.policy_objects import a_list, a_policy, an_exception
 
-from watchkeeper_operator.names import EPOCH_ANNOTATION
 from watchkeeper_operator.resources.kinds import KINDS
 
 MODELS = {kind.name: kind.model for kind in KINDS}
 ACCEPTED = policy_objects.ACCEPTED | cluster_objects.ACCEPTED
 NULL = "a field without a value"  # the API server takes it for one that was left out
 REFUSED = {sentence: (written, "") for sentence, (written, _) in policy_objects.REFUSED.items() if sentence != NULL} | cluster_objects.REFUSED
-FENCED = {"annotations": {EPOCH_ANNOTATION: str(EPOCH)}}
 
 
 def refused_by_model(written):
@@ -34,9 +32,7 @@ def author(written):
 
 
 def made_by_its_author(client, written, **options):
-    if author(written):
-        written = {**written, "metadata": {**written["metadata"], **FENCED}}
-    return client.create(written, user=author(written), **options)
+    return client.create(fenced(written) if author(written) else written, user=author(written), **options)
 
 
 def test_every_kind_is_established(guarded_server):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from watchkeeper_operator.names import EPOCH_ANNOTATION
+
 ADMINISTRATOR = "administrator"  # who asks in tests of a real API server, unless told otherwise
 UID = "5f0c1a2e-7d2b-4f9e-9a1c-0d1e2f3a4b5c"
 DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -45,6 +47,11 @@ def a_target(**fields: Any) -> dict[str, Any]:
 def an_approval(*, namespace: str = "watchkeeper", **spec: Any) -> dict[str, Any]:
     usual = {"action": "one", "actionUID": UID, "planDigest": DIGEST, "decision": "Approve", "approver": ADMINISTRATOR}
     return an_object("ResponseApproval", usual | spec, namespace=namespace)
+
+
+def fenced(written: dict[str, Any], epoch: int = 7) -> dict[str, Any]:
+    """As the operator writes it while its Lease is in that epoch."""
+    return {**written, "metadata": {**written["metadata"], "annotations": {EPOCH_ANNOTATION: str(epoch)}}}
 
 
 CONDITION = {"type": "Accepted", "status": "True", "reason": "Compiled", "message": "", "lastTransitionTime": MOMENT, "observedGeneration": 3}

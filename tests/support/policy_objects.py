@@ -125,6 +125,7 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "an exception that switches off": an_exception(when=None, override={"enabled": False}),
     "a list of values": a_list("pool.example", "other.example"),
     "a list without values": a_list(),
+    "a value of one vertical tab, which is no space to the API server": a_list("\v"),
     "a list whose name has dashes and digits": a_list("x", name="node-agents-v2"),
     "a list whose name has a dash after one letter": a_list("x", name="x-y"),
 }

@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError, core_schema
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 
+VISIBLE = re.compile(r"[^\t\n\f\r ]")  # what RE2 means by \S: to Python a vertical tab is space as well
 LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 PATH = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"
 
@@ -36,7 +37,7 @@ class Shape:
     format: str | None = None
 
     def check(self, text: str) -> str:
-        if not text or (self.pattern is None and re.search(r"\S", text, re.ASCII) is None):
+        if not text or (self.pattern is None and VISIBLE.search(text) is None):
             raise PydanticCustomError("empty", "is empty")
         short = self.longest < 100  # the words of a short text's shape say how long it may be
         if self.pattern is not None and (short or len(text) <= self.longest) and re.fullmatch(self.pattern, text[: self.longest + 1], re.ASCII) is None:
