@@ -26,10 +26,11 @@ SHAPES: dict[str, type[Watched]] = {"Role": Role, "ClusterRole": Role, "RoleBind
 
 
 class Asked(msgspec.Struct):
-    """What was asked already: kinds of objects that were listed, rules that judged what was present."""
+    """What was asked already: kinds of objects that were listed, rules that judged what was present. alive_at: nanoseconds since the epoch."""
 
     kinds: set[str] = msgspec.field(default_factory=set)
     rules: set[str] = msgspec.field(default_factory=set)
+    alive_at: int = 0
 
 
 class Memory:

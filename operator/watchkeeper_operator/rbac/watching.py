@@ -10,8 +10,9 @@ import asyncio
 import logging
 import time
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
+from watchkeeper_detection.wire import Blind
 from watchkeeper_operator import kinds
 from watchkeeper_operator.rbac import changes
 from watchkeeper_operator.rbac.becoming import Powers
@@ -42,6 +43,9 @@ BATCH = 5_000  # changes of one batch at most
 WAITING = 1_000  # changes on their way at most; then watches wait
 AT_ONCE = 200  # events judged between two looks at other tasks
 STORE_RETRY_SECONDS = 5.0
+ALIVE_SECONDS = 60.0  # without a change, until it is noted that there was none
+NS = 1_000_000_000
+SOURCE = "rbac"
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +72,7 @@ RUNNING_PODS = "status.phase!=Succeeded,status.phase!=Failed"
 class Intake(Protocol):
     """Where detections and matches go; durable when it returns. Raises StoreError."""
 
-    async def take(self, detections: Sequence[Detection], matches: Sequence[Match]) -> None: ...
+    async def hand_in(self, detections: Sequence[Detection] = (), matches: Sequence[Match] = (), *, blind: Sequence[tuple[str, Blind]] = ()) -> None: ...
 
 
 class JudgedPolicies(Protocol):
@@ -85,8 +89,21 @@ class Policies(Protocol):
     async def after(self, number: int) -> JudgedPolicies: ...
 
 
-Told: TypeAlias = "tuple[Key, Watched | None] | str | JudgedPolicies"
-"""What an object became; the kind of which all that there is has been told; policies judged anew."""
+class Listed(NamedTuple):
+    """All there is of a kind has been told. unheard_since: nanoseconds since the epoch, where it was listed before; what came and went since is not known."""
+
+    kind: str
+    unheard_since: int = 0
+
+
+class Became(NamedTuple):
+    """What an object became; None: it is gone."""
+
+    key: Key
+    object: Watched | None
+
+
+Told: TypeAlias = "Became | Listed | JudgedPolicies"
 
 
 class RightsWatch:
@@ -104,7 +121,7 @@ class RightsWatch:
         self._told: asyncio.Queue[Told] = asyncio.Queue(WAITING)
         self._unsettled: dict[Key, Watched | None] = {}  # of kinds that were not listed to their end yet
         self._settled: set[str] = set()
-        self._known: dict[Key, Watched] = {}
+        self._known: dict[Key, Watched] = {}  # what was told before this process, of kinds that are not settled yet
         self._asked = Asked()
 
     async def run(self) -> None:
@@ -118,19 +135,25 @@ class RightsWatch:
             tasks.create_task(self._tell())
 
     @property
+    def settled(self) -> frozenset[str]:
+        """Kinds of which everything that is there has been told."""
+        return frozenset(self._settled)
+
+    @property
     def blind(self) -> dict[str, str]:
         """Kinds of which nothing is known yet, or no longer, and why."""
         watches: list[Watch[Any]] = [*self.watches.values(), self.pods]
         return {one.resource.kind: str(one.failure or "not listed yet") for one in watches if one.failure is not None or not one.listed.is_set()}
 
     async def _follow(self, kind: str, watch: Watch[Watched]) -> None:
+        heard_at = 0
         async for change in watch:
             if change.kind == "listed":
-                await self._told.put(kind)
+                await self._told.put(Listed(kind, heard_at))
             elif (one := change.object) is not None:
-                key = (kind, one.metadata.namespace, one.metadata.name)
                 kept = None if change.kind == "deleted" else kept_of(kind, one) if isinstance(one, Other) else one
-                await self._told.put((key, kept))
+                await self._told.put(Became((kind, one.metadata.namespace, one.metadata.name), kept))
+            heard_at = self._clock_ns()
 
     async def _follow_pods(self) -> None:
         """Pods make no events: they say who can become whom."""
@@ -154,10 +177,12 @@ class RightsWatch:
         while True:
             batch: dict[Key, Watched | None] = {}
             for told in await self._next_batch():
-                if isinstance(told, str):
-                    listed.add(told)
-                elif isinstance(told, tuple):
-                    (batch if told[0][0] in self._settled else self._unsettled)[told[0]] = told[1]
+                if isinstance(told, Listed):
+                    listed.add(told.kind)
+                    if told.unheard_since:
+                        await self._say_blind("relisted", told.unheard_since)
+                elif isinstance(told, Became):
+                    (batch if told.key[0] in self._settled else self._unsettled)[told.key] = told.object
                 else:
                     judge = Judge(told.program)
             if judge is None or not self._is_core_listed(listed):
@@ -166,17 +191,22 @@ class RightsWatch:
             await self._tell_changes(judge, batch)
             await self._settle(judge, listed - self._settled)
             await self._ask_new_rules(judge)
+            if self._clock_ns() - self._asked.alive_at >= ALIVE_SECONDS * NS:
+                await self._remember({})
 
     async def _next_batch(self) -> list[Told]:
-        """What came until nothing comes for a moment; bounded in time and number."""
-        batch = [await self._told.get()]
-        end = asyncio.get_running_loop().time() + LONGEST_SECONDS
+        """What came until nothing comes for a moment; bounded in time and number. Empty when nothing came for long."""
+        batch: list[Told] = []
+        loop = asyncio.get_running_loop()
+        wait, end = ALIVE_SECONDS, loop.time() + ALIVE_SECONDS
         while len(batch) < BATCH:
             try:
-                async with asyncio.timeout(max(0.0, min(SETTLED_SECONDS, end - asyncio.get_running_loop().time()))):
+                async with asyncio.timeout(max(0.0, wait)):
                     batch.append(await self._told.get())
             except TimeoutError:
                 break
+            end = min(end, loop.time() + LONGEST_SECONDS)
+            wait = min(SETTLED_SECONDS, end - loop.time())
         return batch
 
     def _is_core_listed(self, listed: set[str]) -> bool:
@@ -198,6 +228,8 @@ class RightsWatch:
         self._known = {key: one for key, one in self._known.items() if key not in known}
         self._settled |= settling
         familiar = settling & self._asked.kinds
+        if familiar and self._asked.alive_at:
+            await self._say_blind("stopped", self._asked.alive_at)
         for key, one in (known | {key: one for key, one in seen.items() if key[0] not in familiar}).items():
             if one is not None:
                 self._state.put(key, one)
@@ -224,12 +256,18 @@ class RightsWatch:
         while some := list(islice(rest, AT_ONCE)):
             judged = judge.judge(some)
             if judged.detections or judged.matches:
-                await self._stored(lambda judged=judged: self._intake.take(judged.detections, judged.matches))  # type: ignore[misc]
+                await self._stored(lambda judged=judged: self._intake.hand_in(judged.detections, judged.matches))  # type: ignore[misc]
             await asyncio.sleep(0)
 
     async def _remember(self, changed: dict[Key, Watched | None]) -> None:
         """Only after it was handed over: what is told twice is the same detection."""
-        await self._stored(lambda: asyncio.to_thread(self._memory.save, changed, self._asked, self._clock_ns()))
+        self._asked.alive_at = self._clock_ns()
+        await self._stored(lambda: asyncio.to_thread(self._memory.save, changed, self._asked, self._asked.alive_at))
+
+    async def _say_blind(self, cause: str, since: int) -> None:
+        """What was changed and changed back in a gap nobody saw; what is different after it is told."""
+        interval = Blind(cause=cause, since=since, until=self._clock_ns())
+        await self._stored(lambda: self._intake.hand_in(blind=[(SOURCE, interval)]))
 
     async def _stored(self, put: Callable[[], Awaitable[None]]) -> None:
         """A store that fails is tried until it works: nothing is told or forgotten meanwhile."""
