@@ -42,7 +42,7 @@ static __always_inline int containers_tell(u32 kind, struct cgroup *cgroup, cons
 		return 0;
 	made->key = key;
 	if (moved) {
-		made->process = BPF_CORE_READ(moved, tgid);
+		made->process = node_process(moved);
 		made->start = task_start(moved);
 	}
 	record_text(&made->record, &made->path, path, CGROUP_PATH_BYTES);

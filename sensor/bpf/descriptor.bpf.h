@@ -113,8 +113,8 @@ static __always_inline void descriptor_other(struct record *record, struct other
 	struct file *exe = BPF_CORE_READ(mm, exe_file);
 	to->start = task_start(task);
 	to->cgroup = task_container_key(task);
-	to->process = BPF_CORE_READ(task, tgid);
-	to->parent = BPF_CORE_READ(task, real_parent, tgid);
+	to->process = node_process(task);
+	to->parent = node_process(BPF_CORE_READ(task, real_parent));
 	to->uid = BPF_CORE_READ(task, cred, uid.val);
 	to->exe_inode = BPF_CORE_READ(exe, f_inode, i_ino);
 	path_of_file(record, &to->exe, exe, 0);

@@ -64,6 +64,8 @@ static __always_inline struct call *dispatch_call(struct pt_regs *registers, lon
 	u32 zero = 0, number = registers->orig_ax;
 	struct task_struct *task = (void *)bpf_get_current_task();
 	bool compat = dispatch_is_compat(task);
+	if (node_pid_namespace && !node_process(task))
+		return 0;
 	if (!compat && (!is_told || dispatch_is_untold(task, ends, number, registers, result)))
 		return 0;
 	struct call *call = bpf_map_lookup_elem(&calls, &zero);

@@ -148,7 +148,8 @@ static __always_inline void dns_segment(struct __sk_buff *skb, const struct dns_
 		flow->bare = 0;
 		dns_tell(skb, packet, message, owner);
 	}
-	lost(message->kind, LOST_UNREADABLE, owner->cgroup);
+	if (!node_is_another(owner->process))
+		lost(message->kind, LOST_UNREADABLE, owner->cgroup);
 }
 
 /* A socket that asks: over UDP the current task does, over TCP who opened the connection. */

@@ -20,14 +20,14 @@ RECORD_LAYOUT(exec_failed_record);
 
 static __always_inline void exec_process(struct exec_record *made, struct task_struct *task)
 {
-	made->parent = task->real_parent->tgid;
+	made->parent = node_pid_namespace ? node_process(BPF_CORE_READ(task, real_parent)) : task->real_parent->tgid;
 	made->parent_start = task->real_parent->group_leader->start_boottime;
 	made->container_process = task_id_in_namespace(task, 0);
 	made->login_uid = bpf_core_field_exists(task->loginuid) ? task->loginuid.val : ~0U;
 	struct pid *session = 0;
 	struct signal_struct *shared = BPF_CORE_READ(task, signal);
 	bpf_core_read(&session, sizeof(session), &shared->pids[3]); /* PIDTYPE_SID */
-	made->session = BPF_CORE_READ(session, numbers[0].nr);
+	made->session = node_number(session);
 	made->seccomp = bpf_core_field_exists(task->seccomp) ? task->seccomp.mode : 0;
 	made->no_new_privileges = task->atomic_flags >> PFA_NO_NEW_PRIVS & 1;
 	task_credentials(&made->credentials, task);

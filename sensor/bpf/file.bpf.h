@@ -107,7 +107,7 @@ static __always_inline u64 file_next_id(void)
 	return count ? (u64)bpf_get_smp_processor_id() << 48 | ++*count : 0;
 }
 
-/* Process (tgid in the initial namespace) that a file under /proc belongs to. */
+/* Process that a file under /proc belongs to. */
 static __always_inline u32 file_of_process(struct inode *inode)
 {
 	struct proc_inode *entry = (void *)inode - bpf_core_field_offset(struct proc_inode, vfs_inode);
@@ -118,9 +118,9 @@ static __always_inline u32 file_of_process(struct inode *inode)
 		return 0;
 	struct hlist_node *link = BPF_CORE_READ(pid, tasks[0].first);
 	if (!link)
-		return BPF_CORE_READ(pid, numbers[0].nr);
+		return node_number(pid);
 	struct task_struct *task = (void *)link - bpf_core_field_offset(struct task_struct, pid_links);
-	return BPF_CORE_READ(task, tgid);
+	return node_process(task);
 }
 
 /* What the kernel knows of an open file, its path apart. */

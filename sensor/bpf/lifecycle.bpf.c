@@ -19,7 +19,7 @@ int BPF_PROG(process_fork, struct task_struct *child, unsigned long clone_flags)
 	struct fork_record *made = record_begin(PROCESS_FORK, sizeof(*made));
 	if (!made)
 		return 0;
-	made->child = BPF_CORE_READ(child, tgid);
+	made->child = node_process(child);
 	made->child_start = BPF_CORE_READ(child, start_boottime);
 	made->clone_flags = clone_flags;
 	made->child_cgroup = task_container_key(child);

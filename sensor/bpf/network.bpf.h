@@ -67,7 +67,7 @@ static __always_inline u64 network_cookie(const struct sock *sock, u64 key)
 /* The current task as an owner, in a tracing program. It is asked for once, for each call of a helper costs 20 ns. */
 static __always_inline void network_current(struct socket_owner *owner)
 {
-	if (TASK_IS_TYPED) {
+	if (TASK_IS_TYPED && !node_pid_namespace) {
 		struct task_struct *task = (void *)bpf_get_current_task_btf();
 		owner->start = task->group_leader->start_boottime;
 		owner->cgroup = task_typed_container_key(task);
@@ -76,11 +76,11 @@ static __always_inline void network_current(struct socket_owner *owner)
 		owner->uid = task->cred->uid.val;
 		return;
 	}
-	u64 ids = bpf_get_current_pid_tgid();
+	struct task_struct *task = (void *)bpf_get_current_task();
 	owner->start = task_current_start();
 	owner->cgroup = task_current_container_key();
-	owner->process = ids >> 32;
-	owner->thread = (u32)ids;
+	owner->process = node_process(task);
+	owner->thread = node_thread(task);
 	owner->uid = task_current_uid();
 }
 
@@ -90,8 +90,8 @@ static __always_inline void network_sender(struct socket_owner *owner)
 	struct task_struct *task = (void *)bpf_get_current_task();
 	owner->start = task_start(task);
 	owner->cgroup = task_container_key(task);
-	owner->process = BPF_CORE_READ(task, tgid);
-	owner->thread = BPF_CORE_READ(task, pid);
+	owner->process = node_process(task);
+	owner->thread = node_thread(task);
 	owner->uid = BPF_CORE_READ(task, cred, uid.val);
 }
 
@@ -151,7 +151,8 @@ static __always_inline void *network_begin(u32 kind, const u32 size, const struc
 {
 	u64 now = bpf_ktime_get_boot_ns();
 	u32 zero = 0, process = owner->process;
-	if (!record_is_wanted(kind) || !record_is_wanted_there(kind, owner->cgroup) || bpf_map_lookup_elem(&quiet_processes, &process))
+	if (node_is_another(process) || !record_is_wanted(kind) || !record_is_wanted_there(kind, owner->cgroup) ||
+	    bpf_map_lookup_elem(&quiet_processes, &process))
 		return 0;
 	if (!record_within_rate(kind, owner->cgroup, now)) {
 		lost(kind, LOST_RATE, owner->cgroup);

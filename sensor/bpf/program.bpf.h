@@ -12,6 +12,7 @@
 #include "cast.bpf.h"
 #include "turns.bpf.h"
 #include "kernel_drift.bpf.h"
+#include "node.bpf.h"
 #include "record.bpf.h"
 #include "path.bpf.h"
 #include "identity.bpf.h"

@@ -54,7 +54,7 @@ static __always_inline bool record_is_wanted_there(u32 kind, u64 cgroup)
 
 static __always_inline bool record_of_quiet_process(void)
 {
-	u32 process = bpf_get_current_pid_tgid() >> 32;
+	u32 process = node_current_process();
 	return bpf_map_lookup_elem(&quiet_processes, &process) != 0;
 }
 
@@ -101,6 +101,15 @@ static __always_inline bool record_within_rate(u32 kind, u64 cgroup, u64 now)
 /* Whose act it is. The current task is asked for once, as each call of a helper costs 20 ns. */
 static __always_inline void record_of_current(struct record *record)
 {
+	if (node_pid_namespace) {
+		struct task_struct *task = (void *)bpf_get_current_task();
+		record->process = node_process(task);
+		record->thread = node_thread(task);
+		record->start = task_start(task);
+		record->cgroup = task_container_key(task);
+		record->uid = BPF_CORE_READ(task, cred, uid.val);
+		return;
+	}
 	if (TASK_IS_TYPED) {
 		struct task_struct *task = (void *)bpf_get_current_task_btf();
 		record->process = task->tgid;
@@ -118,7 +127,7 @@ static __always_inline void record_of_current(struct record *record)
 	record->uid = task_current_uid();
 }
 
-/* A record of `size` bytes of which the fixed part is zeroed, its header filled for the current task. */
+/* A record of `size` bytes of which the fixed part is zeroed, its header filled for the current task; 0 for a task of another node. */
 static __always_inline void *record_begin_in(u32 place, u32 kind, u32 size)
 {
 	struct scratch *scratch = bpf_map_lookup_elem(&scratches, &place);
@@ -134,6 +143,8 @@ static __always_inline void *record_begin_in(u32 place, u32 kind, u32 size)
 	record->size = size;
 	record->time = bpf_ktime_get_boot_ns();
 	record_of_current(record);
+	if (node_is_another(record->process))
+		return 0;
 	record->syscall = -1;
 	if (count)
 		record->id = (u64)bpf_get_smp_processor_id() << 48 | ++*count;

@@ -108,7 +108,7 @@ struct record {
 	__u64 time;    /* nanoseconds since boot, suspend included */
 	__u64 cgroup;  /* container key, see task.bpf.h */
 	__u64 start;   /* when the process started, nanoseconds since boot */
-	__u32 process; /* process id (tgid) in the initial pid namespace */
+	__u32 process; /* process id (tgid) as the node knows it: in the initial pid namespace where the node has a kernel of its own */
 	__u32 thread;
 	__s32 syscall; /* number as 64-bit callers use it, -1 where no call was needed */
 	__s32 result;  /* what the call returned */

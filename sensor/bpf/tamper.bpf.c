@@ -51,7 +51,7 @@ int BPF_PROG(tamper_signal, int number, void *information, struct task_struct *t
 {
 	if (number <= 0 || number >= SIGNALS || (number < 32 && HARMLESS >> number & 1))
 		return 0;
-	if (!tamper_is_sensor(BPF_CORE_READ(task, tgid)) || record_of_quiet_process() || !record_is_wanted(SENSOR_TAMPERED))
+	if (!tamper_is_sensor(node_process(task)) || record_of_quiet_process() || !record_is_wanted(SENSOR_TAMPERED))
 		return 0;
 	struct tamper_record *made = tamper_begin(TAMPER_SIGNAL, number, 0);
 	return made ? record_send(&made->record) : 0;
@@ -79,7 +79,7 @@ CALL_HANDLER(tamper_ptrace)
 	if (call->result == 0) {
 		struct list_head *first = BPF_CORE_READ(task, ptraced.next);
 		struct task_struct *tracee = (void *)first - bpf_core_field_offset(struct task_struct, ptrace_entry);
-		traced = BPF_CORE_READ(tracee, tgid);
+		traced = node_process(tracee);
 	}
 	if (!tamper_is_sensor(traced))
 		return 0;

@@ -71,10 +71,12 @@ class Agent:
         node_name: str | None = None,
         root: Path = Path("/"),
         joins_spanning: bool = True,
+        pid_namespace: int = 0,
     ) -> None:
         """`also`: kinds that are told whatever the policies ask for. `state`: folder where windows survive a restart.
 
         `feed`: what the cluster knows of pods; the file of this name in the state's folder where none is given. `root`: where the host's files are.
+        `pid_namespace`: the node's (inode) where it shares its kernel with other nodes, of which nothing is told then.
         `joins_spanning`: whether windows that span nodes are kept here as well; where matches of all nodes come together, they are that one's.
         """
         self.program = kernel_part(program)
@@ -85,7 +87,7 @@ class Agent:
         self.late.judge_by(self.program)
         self.enforcement = enforcement_of(self.program)
         filters = self._filters(also)
-        self.kernel = KernelSensor(programs, filters.kinds, PROGRAMS, root=root)
+        self.kernel = KernelSensor(programs, filters.kinds, PROGRAMS, root=root, pid_namespace=pid_namespace)
         self.kernel.keep_quiet(os.getpid())
         self.kernel.set_filters(filters)
         self.stream = EventStream(self.around)
@@ -97,7 +99,7 @@ class Agent:
         self.health = Health(time.time(), tuple(sorted(self.kernel.kinds)), self.kernel.blind_spots)
         self._acts: OrderedDict[str, Act] = OrderedDict()
         self._recorder = Recorder()
-        self.lookout = Lookout(self.kernel, self.around, self.health.lost)
+        self.lookout = Lookout(self.kernel, self.around, self.health.lost, shares_kernel=bool(pid_namespace))
         self._keeper = Keeper(state) if state else None
         self._leaving: deque[Match] = deque(maxlen=LEAVING)
         self._spanning = spanning(self.program)

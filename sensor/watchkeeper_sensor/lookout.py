@@ -30,8 +30,11 @@ CLOCK_STEP_NS = 2_000_000_000
 class Lookout:
     """Gives events of its own when it is time to look."""
 
-    def __init__(self, kernel: KernelSensor, around: Surroundings, lost_by_kind: Counter[str]) -> None:
-        """`lost_by_kind` is counted up; what a program would have told, by the program's name."""
+    def __init__(self, kernel: KernelSensor, around: Surroundings, lost_by_kind: Counter[str], *, shares_kernel: bool = False) -> None:
+        """`lost_by_kind` is counted up; what a program would have told, by the program's name.
+
+        `shares_kernel`: with other nodes, so that programs which nobody here was seen to load may be theirs.
+        """
         self._kernel = kernel
         self._around = around
         self._lost_by_kind = lost_by_kind
@@ -44,6 +47,7 @@ class Lookout:
         self._whole_since = time.time_ns()  # when all hooks were seen in force last
         self._number = 0
         self._blind: list[Blind] = []
+        self._shares_kernel = shares_kernel
         self._belongings = Belongings(kernel)
         self._inventory = Inventory()
         self.claim()
@@ -142,7 +146,7 @@ class Lookout:
             yield self.event("sensor.tampered", act=found.act, hook=found.hook)
         if detached := [found.hook for found in missing if found.act == "detach"]:
             self._attach_again(detached)
-        for program in self._inventory.look(self._belongings.program_ids):
+        for program in () if self._shares_kernel else self._inventory.look(self._belongings.program_ids):
             self._number += 1
             yield DiscoveredEvent(self._number, time.time_ns(), self._around, program)
 

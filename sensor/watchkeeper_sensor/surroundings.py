@@ -83,6 +83,12 @@ def _inode(path: str) -> int:
         return 0
 
 
+def shared_kernel() -> int:
+    """The pid namespace (inode) that we see, where it is not the kernel's first: this node is a container, and others may run beside it. Else 0."""
+    own = _inode("/proc/self/ns/pid")
+    return 0 if own == FIRST_PID_NAMESPACE else own
+
+
 def host_users(passwd: Path) -> dict[int, str]:
     """Names by user id, as the host's own file says; a directory service is not asked. Empty for a host without the file."""
     found: dict[int, str] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import time
 from typing import TYPE_CHECKING
@@ -17,12 +18,13 @@ from watchkeeper_sensor.cluster.kept_feed import kept
 from watchkeeper_sensor.cluster.memory import is_short, own_limit
 from watchkeeper_sensor.cluster.memory_feed import MemoryFeed
 from watchkeeper_sensor.cluster.receiving import Collector, spool_id
-from watchkeeper_sensor.cluster.settings import HEARTBEAT
+from watchkeeper_sensor.cluster.settings import HEARTBEAT, SettingsError
 from watchkeeper_sensor.cluster.stating import Reporter, state_of
 from watchkeeper_sensor.kernel.libbpf import BpfError, BpfUnavailableError
 from watchkeeper_sensor.kernel.privileges import give_up, go_first
 from watchkeeper_sensor.kernel.programs import object_path
 from watchkeeper_sensor.spool.delivery import Delivery
+from watchkeeper_sensor.surroundings import shared_kernel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +39,14 @@ BEAT_SECONDS = 1.0  # between two touches of the heartbeat, and two looks at how
 SHED_SECONDS = 30.0  # between two times that memory is given back because it runs short
 SPOOL = "spool/collector"
 END_SECONDS = 3.0  # to deliver what is found last
+
+
+def node_namespace() -> int:
+    """The node's pid namespace where it shares its kernel (kind); else 0. Raises SettingsError for a pod that sees its own processes alone."""
+    found = shared_kernel()
+    if found and os.getpid() == 1:
+        raise SettingsError("this pod sees no process but its own: it needs hostPID: true")
+    return found
 
 
 class Node:
@@ -57,6 +67,7 @@ class Node:
             node_name=settings.node_name,
             root=settings.root,
             joins_spanning=False,
+            pid_namespace=node_namespace(),
         )
         if self._told is not None:
             self._take_limits(self._told.limits)

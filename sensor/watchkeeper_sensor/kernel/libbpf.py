@@ -9,6 +9,8 @@ from ctypes import POINTER, c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_voi
 from functools import cache
 from typing import TYPE_CHECKING
 
+from watchkeeper_sensor.kernel.constants import constant_at
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -250,15 +252,15 @@ class BpfObject:
     def resize(self, map_name: str, entries: int) -> None:
         self._library.bpf_map__set_max_entries(self._maps[map_name], entries)
 
-    def set_constants(self, values: dict[int, bytes]) -> None:
-        """Write into `.rodata` before loading: offset → bytes."""
+    def set_constant(self, name: str, value: bytes) -> None:
+        """Give a constant of the programs its value, before they are loaded. Raises BpfUnavailableError where there is none of this name and size."""
+        place = constant_at(self._path, name)
         size = c_size_t()
-        name = next(name for name in self._maps if name.endswith(".rodata"))
-        start = self._library.bpf_map__initial_value(self._maps[name], ctypes.byref(size))
-        for offset, value in values.items():
-            if offset + len(value) > size.value:
-                raise ValueError(f"the constants end at {size.value}")
-            ctypes.memmove(start + offset, value, len(value))
+        constants = next(handle for found, handle in self._maps.items() if found.endswith(".rodata"))
+        start = self._library.bpf_map__initial_value(constants, ctypes.byref(size))
+        if place is None or place.size != len(value) or place.offset + place.size > size.value:
+            raise BpfUnavailableError(f"{self._path} has no constant {name} of {len(value)} bytes: {UNFIT}")
+        ctypes.memmove(start + place.offset, value, len(value))
 
     def load(self) -> None:
         """Raises BpfError with the end of the verifier's log."""

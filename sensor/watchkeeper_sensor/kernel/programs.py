@@ -72,12 +72,15 @@ class BlindSpot:
 class KernelSensor:
     """The programs, loaded and attached for the kinds that are wanted. Closing it detaches everything."""
 
-    def __init__(self, object_path: Path, kinds: Collection[str], programs: Iterable[BpfProgram], *, root: Path = Path("/")) -> None:
-        """`root`: where the host's files are. Raises BpfUnavailableError where nothing can be had on this machine."""
+    def __init__(self, object_path: Path, kinds: Collection[str], programs: Iterable[BpfProgram], *, root: Path = Path("/"), pid_namespace: int = 0) -> None:
+        """`root`: where the host's files are. `pid_namespace`: inode; processes outside of it are not told, others by their numbers there; 0: all are.
+
+        Raises BpfUnavailableError where nothing can be had on this machine.
+        """
         require_machine(object_path)
         self.kinds: frozenset[str] = frozenset()
         self.blind_spots: list[BlindSpot] = []
-        self._path, self.host_root = object_path, root
+        self._path, self.host_root, self._pid_namespace = object_path, root, pid_namespace
         self._programs = tuple(programs)
         self._refused: set[str] = set()  # programs that this kernel does not load or attach
         self._handled: set[int] = set()  # places of handlers that are in force
@@ -129,6 +132,8 @@ class KernelSensor:
         try:
             if maps is not None:
                 made.share(maps)
+            if self._pid_namespace:
+                made.set_constant("node_pid_namespace", _u32.pack(self._pid_namespace))
             made.load()
         except BpfError:
             made.close()
