@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from watchkeeper_cli import audit_config, coverage, detections, doctor, explain, fields, judge, lint, operator, replay, sensor, test, trace, up
+from watchkeeper_cli import audit_config, collector, coverage, detections, doctor, explain, fields, judge, lint, operator, replay, sensor, test, trace, up
 from watchkeeper_cli.ending import BROKEN_PIPE, INTERRUPTED, CommandError, flush_output, keep_output_whole
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "replay": replay.replay,
     "doctor": doctor.doctor,
     "operator": operator.operator,
+    "collector": collector.collector,
     "sensor": sensor.sensor,
     "judge": judge.judge,
     "test": test.run_policies,

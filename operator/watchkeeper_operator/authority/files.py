@@ -7,7 +7,7 @@ sensors.crt  sensors.key  the sensors' authority
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from watchkeeper_operator.authority.certificates import AuthorityError, Signer, read_certificates, read_signer
@@ -16,7 +16,7 @@ from watchkeeper_operator.authority.contexts import Identity
 if TYPE_CHECKING:
     from pathlib import Path
 
-NAMES = ("tls.crt", "tls.key", "ca.crt", "sensors.crt", "sensors.key", "canary.key")
+NAMES = ("tls.crt", "tls.key", "ca.crt", "sensors.crt", "sensors.key")
 FILE_BYTES = 256 * 1024
 
 
@@ -27,24 +27,15 @@ class Given:
     server: Identity
     trusted: str
     sensors: Signer
-    canary: bytes = field(repr=False)
 
 
 def read_given(folder: Path) -> Given:
     """Raises AuthorityError, which says what is wrong and repeats no key."""
     texts = [_text(folder / name) for name in NAMES]
-    certificate, key, trusted, sensors, sensors_key, canary = texts
+    certificate, key, trusted, sensors, sensors_key = texts
     read_signer(certificate, key)
     read_certificates(trusted)
-    return Given(Identity(certificate, key), trusted, read_signer(sensors, sensors_key), read_canary(canary))
-
-
-def read_canary(text: str) -> bytes:
-    """Raises AuthorityError."""
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        raise AuthorityError("canary.key is not hexadecimal") from None
+    return Given(Identity(certificate, key), trusted, read_signer(sensors, sensors_key))
 
 
 def _text(path: Path) -> str:

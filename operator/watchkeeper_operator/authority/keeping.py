@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,6 @@ from watchkeeper_operator.authority.certificates import (
     read_signer,
 )
 from watchkeeper_operator.authority.contexts import Identity, client_context
-from watchkeeper_operator.authority.files import read_canary
 from watchkeeper_operator.authority.roles import Role
 from watchkeeper_operator.authority.secrets import Secret, bundle_body, collector_texts, held_texts, read_held, secret_body
 from watchkeeper_operator.cluster_errors import ClusterError, NotFound
@@ -40,7 +38,6 @@ log = logging.getLogger(__name__)
 
 BETWEEN_SECONDS = 30.0
 RETRY_SECONDS = 2.0
-CANARY_BYTES = 32
 RENEW_LEFT = 1 / 3  # of a certificate's life
 ROTATE_ANNOTATION = f"{GROUP}/rotate"  # of the Secret watchkeeper-ca: any new text asks for another root
 RETIRE_ANNOTATION = f"{GROUP}/retire"  # fingerprint of the previous root, to trust it no more
@@ -70,7 +67,6 @@ class Keeping:
     ) -> None:
         self.ready = asyncio.Event()
         self.expires_at: dict[str, float] = {}
-        self.canary = b""  # key of the canaries' nonces
         self._cluster = cluster
         self._identity = identity
         self._names = (*SERVER_NAMES, *extra_names)
@@ -112,7 +108,6 @@ class Keeping:
             "collector": read_certificates(texts["tls.crt"])[0].not_valid_after_utc.timestamp(),
             "sensors": read_certificates(texts["sensors.crt"])[0].not_valid_after_utc.timestamp(),
         }
-        self.canary = read_canary(texts["canary.key"])
         self.ready.set()
 
     async def _held(self, now: datetime) -> Held:
@@ -177,7 +172,7 @@ def collector_needs(held: Held, texts: Mapping[str, str], names: tuple[str, ...]
         keep_sensors = False
     if not keep_sensors:
         sensors = make_sensors_authority(held.current, now)
-    return collector_texts(server, sensors, held.trusted, texts.get("canary.key") or secrets.token_hex(CANARY_BYTES))
+    return collector_texts(server, sensors, held.trusted)
 
 
 def needs_renewal(certificate: x509.Certificate, root: Signer, now: datetime) -> bool:

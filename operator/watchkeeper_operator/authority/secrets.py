@@ -72,7 +72,7 @@ def _moment(text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def collector_texts(server: Identity, sensors: Signer, trusted: str, canary: str) -> dict[str, str]:
+def collector_texts(server: Identity, sensors: Signer, trusted: str) -> dict[str, str]:
     """The files of authority/files.py."""
     return {
         "tls.crt": server.chain,
@@ -80,7 +80,6 @@ def collector_texts(server: Identity, sensors: Signer, trusted: str, canary: str
         "ca.crt": trusted,
         "sensors.crt": pem(sensors.certificate),
         "sensors.key": key_pem(sensors.key),
-        "canary.key": canary,
     }
 
 

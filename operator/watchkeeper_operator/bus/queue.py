@@ -42,7 +42,7 @@ class Queue:
         self.refused: Counter[str] = Counter()  # topic → messages that found no room
         self.depth = tables.Turn(0, 0, 0)  # as the last transaction left it
         self._engine = engine
-        self._bounds = bounds
+        self.bounds = bounds
         self._clock = clock
         self._waiting: list[_Batch] = []
         self._in_hand: list[_Batch] = []
@@ -175,7 +175,7 @@ class Queue:
 
     def _store(self, batches: Sequence[Sequence[Arrival]], losses: Mapping[str, wire.Blind]) -> tuple[Sequence[Outcome], dict[str, wire.Blind]]:
         with writing(self._engine) as connection:
-            taking = Taking(connection, self._bounds, self._clock())
+            taking = Taking(connection, self.bounds, self._clock())
             unstated = taking.take_losses(losses)
             outcomes = [taking.take(batch) for batch in batches]
             self.depth = taking.end()
