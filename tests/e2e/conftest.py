@@ -38,23 +38,30 @@ def api_server() -> Iterator[ApiServer]:
         yield server
 
 
-def _cluster_command(word: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "tests.support.cluster", word], stderr=subprocess.PIPE, text=True, check=False)
+def _cluster_command(word: str, request: pytest.FixtureRequest) -> tuple[int, str]:
+    """Exit status, and what it said last; all of it is shown as it comes, as this can take a while."""
+    capturing = request.config.pluginmanager.getplugin("capturemanager")
+    last = ""
+    command = [sys.executable, "-m", "tests.support.cluster", word]
+    with capturing.global_and_fixture_disabled(), subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        for last in process.stderr:
+            print(last, end="", file=sys.stderr, flush=True)
+    return process.returncode, last.strip()
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
+def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """A real cluster with a worker, one for all tests. It stays up if it was, or if WATCHKEEPER_KEEP_CLUSTER is set."""
     stays = running() is not None or bool(os.environ.get("WATCHKEEPER_KEEP_CLUSTER"))
-    done = _cluster_command("up")
-    if done.returncode == UNABLE:
-        pytest.skip(done.stderr.strip().splitlines()[-1])
+    status, said = _cluster_command("up", request)
+    if status == UNABLE:
+        pytest.skip(said)
     made = running()
-    assert made is not None, done.stderr
+    assert made is not None, said
     yield made
     if not stays:
-        done = _cluster_command("down")
-        assert done.returncode == 0, done.stderr
+        status, said = _cluster_command("down", request)
+        assert status == 0, said
 
 
 @pytest.fixture(scope="session")

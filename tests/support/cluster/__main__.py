@@ -44,6 +44,8 @@ def up() -> None:
     cluster = running()
     asked = {name: os.environ.get(name) or (cluster.asked[name] if cluster else default) for name, default in ASKED.items()}
     here = cluster.local if cluster and not os.environ.get("WATCHKEEPER_KIND") else is_local()
+    if here:
+        local.require_machine()
     made_from = _digest(asked, local_path=here)
     if cluster and cluster.made_from == made_from:
         print(f"cluster: is up; export KUBECONFIG={cluster.kubeconfig}", file=sys.stderr)
@@ -86,8 +88,11 @@ def down() -> None:
 
 def build() -> None:
     """What a cluster is made from, ahead of time."""
+    here = is_local()
+    if here:
+        local.require_machine()
     components()
-    if is_local():
+    if here:
         local.build()
 
 

@@ -46,8 +46,6 @@ def start() -> None:
     """Returns when it answers, also if it runs already. Raises NoKubernetesError."""
     if process_id() is not None:
         return
-    if os.geteuid() != 0:
-        raise UnableError("without a Docker that you may use, the cluster is made in namespaces, which needs root: sudo make cluster-up")
     try:
         layers = f"{tools() / 'usr'}:{unpacked() / 'usr'}"
     except NoEngineError as reason:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -20,14 +21,23 @@ from tests.support.cluster.kubebox import SOURCES
 from tests.support.cluster.node_image import node_image
 from tests.support.cluster.programs import kind
 from tests.support.cluster.running import KUBECONFIG, NAME, Cluster
-from tests.support.cluster.steps import NoKubernetesError, step
+from tests.support.cluster.steps import NoKubernetesError, UnableError, step
 
 FORWARDER = RUN / "forwarder.pid"
 SYSCTL = RUN / "sysctl"
 # The kubelet sets these for the whole machine.
 SYSCTLS = ("kernel/panic", "kernel/panic_on_oops", "vm/overcommit_memory", "vm/panic_on_oom", "kernel/keys/root_maxkeys", "kernel/keys/root_maxbytes")
+COMMANDS = {"apt-get": "apt", "dpkg-deb": "dpkg", "perl": "perl", "gcc": "gcc", "ip": "iproute2", "nsenter": "util-linux", "unshare": "util-linux"}  # → package
 POLICIES = Path(__file__).parent / "netpol.yaml"
 POLICIES_KIND = "config/crd/standard/policy.networking.k8s.io_clusternetworkpolicies.yaml"
+
+
+def require_machine() -> None:
+    """Raises UnableError with what this machine lacks, before a quarter of an hour is spent."""
+    if os.geteuid() != 0:
+        raise UnableError("without a Docker that you may use, the cluster is made in namespaces, which needs root: sudo make cluster-up")
+    if missing := [f"{command} (Debian's {package})" for command, package in COMMANDS.items() if shutil.which(command) is None]:
+        raise UnableError(f"without a Docker that pulls images, the cluster is made from Debian packages and Go modules; missing: {', '.join(missing)}")
 
 
 def build() -> None:
@@ -51,7 +61,7 @@ def create(cluster: Cluster, configuration: dict[str, object]) -> None:
     with step("kind cluster created"):
         if NAME in inside(kind(), "get", "clusters").split():  # of a run that was broken off
             inside(kind(), "delete", "cluster", "--name", NAME)
-        inside(kind(), "create", "cluster", "--name", NAME, "--image", image, "--config", RUN / "kind.yaml", "--wait", "120s", kubeconfig=KUBECONFIG)
+        inside(kind(), "create", "cluster", "--name", NAME, "--image", image, "--config", RUN / "kind.yaml", "--wait", "240s", kubeconfig=KUBECONFIG)
     _forward(cluster.port)
     with step("network, volumes, policies and DNS in force"):
         _route(cluster)
@@ -127,8 +137,8 @@ def _enforce_policies(cluster: Cluster) -> None:
 def _restart_dns(cluster: Cluster) -> None:
     """CoreDNS may have dialled the API before kube-proxy had its rules, and then waits half a minute: give it a fresh start."""
     system = ("-n", "kube-system")
-    cluster.kubectl(*system, "rollout", "status", "daemonset/kube-proxy", "--timeout=60s")
+    cluster.kubectl(*system, "rollout", "status", "daemonset/kube-proxy", "--timeout=180s")
     cluster.kubectl(*system, "scale", "deployment/coredns", "--replicas=1")
     cluster.kubectl(*system, "rollout", "restart", "deployment/coredns")
     for workload in ("daemonset/netpol", "deployment/coredns"):
-        cluster.kubectl(*system, "rollout", "status", workload, "--timeout=90s")
+        cluster.kubectl(*system, "rollout", "status", workload, "--timeout=180s")

@@ -34,7 +34,7 @@ def create(configuration: dict[str, object]) -> None:
         if NAME in output(kind(), "get", "clusters").split():
             delete()
         environment = {"KUBECONFIG": str(KUBECONFIG)}
-        output(kind(), "create", "cluster", "--name", NAME, "--image", IMAGE, "--config", RUN / "kind.yaml", "--wait", "180s", environment=environment)
+        output(kind(), "create", "cluster", "--name", NAME, "--image", IMAGE, "--config", RUN / "kind.yaml", "--wait", "240s", environment=environment)
 
 
 def delete() -> None:
