@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from watchkeeper_detection.policy import Rule as RuleWritten
     from watchkeeper_detection.policy_loading import Document, Place
 
-LOG_ROOTS = frozenset({"audit", "kubernetes", "cloudtrail", "vpcflow", "azure", "gcp", "windows", "log"})  # only the root namespace's policies read these
+LOG_ROOTS = frozenset(
+    {"audit", "kubernetes", "rbac", "cloudtrail", "vpcflow", "azure", "gcp", "windows", "log"}
+)  # only the root namespace's policies read these
 PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 
 RESPOND_SCOPE = Scope(kinds=(), variables=dict.fromkeys(("severity", "confidence", "policy", "rule"), "string"))  # of the detection
@@ -231,7 +233,7 @@ def _kinds_are_allowed(policy: RuntimePolicy, rule: RuleWritten, pen: _Pen) -> b
                 pen.error(
                     (*below, number),
                     f"a policy in namespace {policy.namespace} may not read {name}",
-                    f"audit and cloud logs are for policies in namespace {ROOT_NAMESPACE}",
+                    f"audit and cloud logs and grants are for policies in namespace {ROOT_NAMESPACE}",
                 )
     return not pen.errors
 

@@ -45,6 +45,11 @@ STEPS = """
             ["shop", "watchkeeper"],
         ),
         (
+            "a policy of a namespace that reads the cluster's grants",
+            a_policy('\n- {name: granted, "on": [rbac.grant], when: "true", severity: P3}\n').replace("{name: policy}", "{name: policy, namespace: shop}"),
+            ["rbac.grant", "watchkeeper"],
+        ),
+        (
             "a response to a step that no sequence has",
             a_policy(STEPS, spec='respond: [{when: "true", action: IsolatePod, target: frist}]\n'),
             ["respond", "frist", "first"],
