@@ -120,13 +120,16 @@ class AuditCollector:
 
 
 @contextlib.contextmanager
-def audited(folder: Path, *, policy: Path | None = None) -> Iterator[tuple[ApiServer, AuditCollector]]:
+def audited(folder: Path, *, policy: Path | None = None, controllers: bool = False) -> Iterator[tuple[ApiServer, AuditCollector]]:
     """An API server and the collector that it sends its audit log to, as `watchkeeper audit-config` says."""
     collector = AuditCollector(folder)
     collector.start()
     try:
         with ApiServer(
-            audit_policy=policy or collector.node / "policy.yaml", audit_webhook=collector.node / "webhook.kubeconfig", flags=WEBHOOK_FLAGS
+            controllers=controllers,
+            audit_policy=policy or collector.node / "policy.yaml",
+            audit_webhook=collector.node / "webhook.kubeconfig",
+            flags=WEBHOOK_FLAGS,
         ) as server:
             yield server, collector
     finally:

@@ -6,12 +6,13 @@ make it fire. A rule with several steps has a demand for each.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from watchkeeper_detection.cel import tree
 from watchkeeper_detection.cel.requirements import clauses
+from watchkeeper_detection.cel.supposition import ABSENT, can_hold
 from watchkeeper_operator.audit.levels import LEVELS, Level
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ BODIES = frozenset(
     )
 )
 """Fields that level Metadata leaves out. `kubernetes.command` is in the request's URI."""
+HIDDEN: Mapping[Level, frozenset[str]] = {"Metadata": BODIES | RESPONSE, "Request": RESPONSE, "RequestResponse": frozenset()}
 RESOURCE, SUBRESOURCE, VERB, NAMESPACE, USER = (
     *("audit.objectRef.resource", "audit.objectRef.subresource", "audit.verb", "audit.objectRef.namespace", "audit.user.username"),
 )
@@ -105,7 +107,7 @@ def _demand(rule: Rule, condition: tree.Node, lists: Mapping[str, frozenset[str]
     return Demand(
         rule=rule.name,
         namespace=rule.namespace,
-        level=level_for({node.path for node in tree.walk(condition) if isinstance(node, tree.Field) and not node.step}),
+        level=level_for(condition),
         resources=_one_of(needed, RESOURCE),
         subresources=_one_of(needed, SUBRESOURCE),
         verbs=_one_of(needed, VERB),
@@ -114,10 +116,30 @@ def _demand(rule: Rule, condition: tree.Node, lists: Mapping[str, frozenset[str]
     )
 
 
-def level_for(paths: Iterable[str]) -> Level:
-    """Least level at which all of these fields are there."""
-    read = frozenset(paths)
-    return "RequestResponse" if read & RESPONSE else "Request" if read & BODIES else "Metadata"
+def level_for(condition: tree.Node) -> Level:
+    """Least level at which the condition can hold: what that level leaves out is absent."""
+    return next((level for level in LEVELS[1:] if can_hold(_without(condition, HIDDEN[level]), dict.fromkeys(HIDDEN[level], ABSENT))), LEVELS[-1])
+
+
+def _without(part: Any, hidden: frozenset[str]) -> Any:
+    """The condition (or a part, or several) with whatever is made of a field that is not there shrunk to that field."""
+    if isinstance(part, tuple):
+        return tuple(_without(one, hidden) for one in part)
+    if isinstance(part, tree.Field):
+        return msgspec.structs.replace(part, words=()) if part.path in hidden and not part.step else part
+    if not isinstance(part, msgspec.Struct):
+        return part
+    found = msgspec.structs.replace(part, **{name: _without(getattr(part, name), hidden) for name in part.__struct_fields__})
+    of = (
+        found.arguments
+        if isinstance(found, tree.Call)
+        else (found.operand,)
+        if isinstance(found, tree.Select)
+        else (found.over,)
+        if isinstance(found, tree.Loop)
+        else ()
+    )
+    return next((one for one in of if isinstance(one, tree.Field) and one.path in hidden), found)
 
 
 def _one_of(needed: Iterable[Clause], path: str) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from watchkeeper_operator.audit.state import Arrival
 from watchkeeper_operator.collector.audit_judging import CANARY_USER
 
 GROUPS = ("system:serviceaccounts", "system:serviceaccounts:watchkeeper-system", "system:authenticated")
-SECRETS = {"k8s-long-lived-token/secret-made", "k8s-long-lived-token/named-like-one"}
+SECRETS = {"k8s-long-lived-token/secret-made"}
 
 
 @cache

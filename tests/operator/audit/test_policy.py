@@ -12,8 +12,8 @@ from watchkeeper_operator.audit.demands import CLUSTER_SCOPED, GROUPS, demands, 
 from watchkeeper_operator.audit.levels import Asked, logged, read_policy, shipped_text
 
 NODE = ("system:nodes", "system:authenticated")
-SECRETS_ARE_NEVER_LOGGED = {"k8s-long-lived-token/secret-made", "k8s-long-lived-token/named-like-one"}
-"""Rules that read a Secret's body: k8s-long-lived-token/filled-in tells the same from what the token controller does after it."""
+SECRETS_ARE_NEVER_LOGGED = {"k8s-long-lived-token/secret-made"}
+"""Rules that read a Secret's body: k8s-long-lived-token/filled-in tells the same by what the token controller does after it."""
 CALLERS = {
     "": ("ann", ("system:authenticated",)),
     "system:node:*": ("system:node:node-1", NODE),
