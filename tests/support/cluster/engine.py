@@ -114,6 +114,9 @@ def stop() -> None:
     for left in _left():
         with contextlib.suppress(ProcessLookupError):
             os.kill(left, signal.SIGKILL)
+    for group in Path("/sys/fs/cgroup").glob("*/docker"):
+        with contextlib.suppress(OSError):  # another engine's containers are in it
+            group.rmdir()
     PROCESS_ID.unlink(missing_ok=True)
     SOCKET.unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""The Debian part of a node, from the mirror that this machine's own apt uses."""
+"""Debian file systems for images, from the mirror that this machine's own apt uses: the base of a node, or of any other image."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.cluster.steps import CACHE, UnableError, output
 from tests.support.debian_packages import NoPackagesError, unpack
 
 SUITE = "bookworm"  # systemd 256 and newer refuse cgroup v1, which some machines of ours have
-PACKAGES = (
+NODE = (
     *(
         "systemd",
         "systemd-sysv",
@@ -57,15 +57,15 @@ def mirror() -> str:
     return found
 
 
-def rootfs() -> Path:
-    """A tar file. One to two minutes, once. Raises NoKubernetesError."""
-    key = hashlib.sha256(repr((SUITE, PACKAGES, LEFT_OUT)).encode()).hexdigest()[:16]
-    return kept(CACHE / "k8s" / f"rootfs-{key}", _make, "Debian part of a node") / "rootfs.tar"
+def rootfs(packages: tuple[str, ...] = NODE) -> Path:
+    """A tar file for `docker import`, with these packages and what they need. One to two minutes, once. Raises NoKubernetesError."""
+    key = hashlib.sha256(repr((SUITE, packages, LEFT_OUT)).encode()).hexdigest()[:16]
+    return kept(CACHE / "k8s" / f"rootfs-{key}", lambda folder: _make(folder, packages), f"Debian with {packages[0]}") / "rootfs.tar"
 
 
-def _make(folder: Path) -> None:
+def _make(folder: Path, packages: tuple[str, ...]) -> None:
     bin_ = tools() / "usr" / "bin"
     excluded = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in LEFT_OUT]
     source = f"deb [signed-by={KEYRING}] {mirror()} {SUITE} main"
-    command = [bin_ / "mmdebstrap", "--quiet", "--mode=root", "--format=tar", "--variant=minbase", f"--include={','.join(PACKAGES)}", *excluded]
+    command = [bin_ / "mmdebstrap", "--quiet", "--mode=root", "--format=tar", "--variant=minbase", f"--include={','.join(packages)}", *excluded]
     output("nice", *command, SUITE, folder / "rootfs.tar", source, environment={"PATH": f"{bin_}:{os.environ['PATH']}"})
