@@ -36,9 +36,6 @@ class LogSourceSpec(Model):
         "`AuditFile`: files that it writes."
     )
     audit_file: AuditFile | None = Field(default=None, description="Files to follow, for type AuditFile.")
-    lateness: Duration = Field(
-        default="30s", description="How late a record may come and still count in windows; what comes later is judged alone, and counted."
-    )
     silent_after: Duration = Field(default="2m", description="Without a record for this long the source counts as silent, and as blind.")
 
 

@@ -50,7 +50,6 @@ class NodeDelivery(Model):
 
     delivered: Number = Field(default=0, description="Taken by the collector, since the sensor started.")
     waiting: Number = Field(default=0, description="Waiting on the node's disk.")
-    discarded: Number = Field(default=0, description="Refused by the collector: about what this node may not speak of.")
 
 
 class NodeSensorSpec(Model):
@@ -64,7 +63,6 @@ class NodeSensorStatus(Status):
     kernel: Tag | None = Field(default=None, description="The node's kernel: `6.18.0`.")
     started_at: Instant | None = Field(default=None, description="When the sensor started.")
     heard_at: Instant | None = Field(default=None, description="When the collector last heard it, as of the last write.")
-    certificate_until: Instant | None = Field(default=None, description="When its certificate ends; it gets another before that.")
     policies: NodePolicies | None = Field(default=None, description="What is in force on the node.")
     hooks: NodeHooks | None = Field(default=None, description="What of the kernel is watched.")
     blind_spots: Annotated[tuple[Sentence, ...], Field(max_length=32), Keyed()] = Field(default=(), description="What the node can't see, in words.")
