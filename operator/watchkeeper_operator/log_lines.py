@@ -37,3 +37,4 @@ def log_as_json(level: str, stream: TextIO = sys.stderr) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in ("kopf", "aiohttp.access", "kubernetes"):  # each event and request, with bodies at the lowest level
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)  # warns that signals are not its own

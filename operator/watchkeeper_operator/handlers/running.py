@@ -67,7 +67,7 @@ async def run(registry: kopf.OperatorRegistry) -> None:
     thread = threading.Thread(target=react, name="kopf", daemon=True)
     thread.start()
     try:
-        await asyncio.wrap_future(ended)
+        await asyncio.shield(asyncio.wrap_future(ended))
     finally:
         stop.set()
         await asyncio.to_thread(thread.join, END_SECONDS)

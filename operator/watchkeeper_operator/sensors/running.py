@@ -40,14 +40,15 @@ class Sensors:
         self._applied: dict[str, tuple[str, str, int]] = {}  # DaemonSet → what was applied, and as which object and generation it came out
         self._written: dict[str, dict[str, Any]] = {}  # NodeSensor → its status as written
         self._written_at: dict[str, int] = {}
+        self._owners: dict[str, tuple[str, str]] = {}  # NodeSensor → uid of the node and name of the Sensor that it was made for
 
     def wake(self) -> None:
         self._sensors.wake(ALL)
 
     def wake_nodes(self, following: Following, uids: set[str]) -> None:
         """Of all nodes where none is named."""
-        names = [node.metadata.name for uid, node in following.nodes.by_uid.items() if not uids or uid in uids]
-        self._states.wake(*names)
+        names = {node.metadata.name for uid, node in following.nodes.by_uid.items() if not uids or uid in uids}
+        self._states.wake(*names, *(() if uids else self._written))
         self._sensors.wake(ALL, after=STATUS_SECONDS)
 
     async def run_sensors(self, cluster: Cluster, following: Following) -> None:
@@ -60,6 +61,7 @@ class Sensors:
         await following.watch_nodes.listed.wait()
         for known in (await cluster.list(kinds.NODE_SENSORS, Object))[0]:
             self._written[known.metadata.name] = {name: value for name, value in known.status.items() if name != "epoch"}
+            self._owners[known.metadata.name] = next(((one.uid, known.spec.get("sensor", "")) for one in known.metadata.owner_references), ("", ""))
             following.nodes.recall(known.metadata.name, node_statuses.heard_from(known.status))
             self._states.wake(known.metadata.name)
         self.wake_nodes(following, set())
@@ -107,10 +109,12 @@ class Sensors:
         heard, now, before = following.nodes.heard.get(node.metadata.uid), self._clock(), self._written.get(name)
         is_current = heard is not None and following.shares.is_current(node.metadata.uid, heard.state.policies_revision)
         status = node_statuses.status_of(heard, before or {}, is_current=is_current, allowed="", generation=1, now=now)
-        if before is not None and not self._is_due(name, before, status, now):
-            return
-        if before is None:
+        owner = (node.metadata.uid, sensor)
+        if before is None or self._owners.get(name) != owner:
             await cluster.apply(kinds.NODE_SENSORS, node_sensor(node, sensor))
+            self._owners[name] = owner
+        elif not self._is_due(name, before, status, now):
+            return
         try:
             await cluster.apply(kinds.NODE_SENSORS, {"metadata": {"name": name}, "status": status}, subresource="status")
         except NotFound:  # somebody deleted it
