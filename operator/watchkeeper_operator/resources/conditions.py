@@ -88,7 +88,6 @@ class Reason(StrEnum):
     ACTION_VERIFIED = "ActionVerified"
     NO_ACTION = "NoAction"
     DISPOSED = "Disposed"
-    QUIET = "Quiet"
     GOING_ON = "GoingOn"
 
 

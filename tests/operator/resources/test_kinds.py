@@ -141,3 +141,19 @@ def test_who_is_refused_is_told_why(path):
         for validation in written["spec"].get("validations", []):
             assert validation.get("message") or validation.get("messageExpression")
             assert validation["reason"] == "Forbidden"
+
+
+# --- the page about them -----------------------------------------------------------------------------------------------
+
+PAGE = (REPOSITORY / "docs/kinds.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("word", [*Type, *Reason, *POLICIES])
+def test_types_reasons_and_admission_policies_are_told_to_users(word):
+    assert f"`{word}`" in PAGE
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_kinds_and_what_they_are_selected_by_are_told_to_users(kind):
+    assert f"{kind.name} (`{kind.short}`)" in PAGE
+    assert [path for path in kind.selectable if f"`{path[1:]}`" not in PAGE] == []
