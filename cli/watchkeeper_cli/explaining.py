@@ -11,7 +11,7 @@ from watchkeeper_detection.cel.compile import compile_condition, compile_value, 
 from watchkeeper_detection.cel.requirements import clauses, conjuncts
 from watchkeeper_detection.cel.spelling import spell
 from watchkeeper_detection.cel.values import ABSENT, Failure
-from watchkeeper_detection.joining import are_of_node
+from watchkeeper_detection.joining import is_of_kernel, spans_nodes
 from watchkeeper_detection.match import scalar
 from watchkeeper_detection.redact import MARK, is_secret_name, redact
 
@@ -123,7 +123,7 @@ def _state(rule: Rule) -> Iterator[str]:
     if not what:
         yield "  state      none: each event is judged alone"
         return
-    where = "on the node" if are_of_node(keys) else "in the operator (here: this command)"
+    where = "on the node" if is_of_kernel(rule) and not spans_nodes(rule) else "in the operator (here: this command)"
     yield f"  state      {what}; per {', '.join(map(spell, keys)) or 'rule'}; kept {where}"
 
 

@@ -80,7 +80,7 @@ class Agent:
         `joins_spanning`: whether windows that span nodes are kept here as well; where matches of all nodes come together, they are that one's.
         """
         self.program = kernel_part(program)
-        self.around = Surroundings(node_name, root=root)
+        self.around = Surroundings(node_name, root=root, pid_namespace=pid_namespace)
         self._joins_spanning = joins_spanning
         self.around.containers.feed = feed if feed is not None else FileFeed(state / NAME) if state else None
         self.late = LateFields(self.around)

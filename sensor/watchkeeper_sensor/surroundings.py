@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid5
 
 import msgspec
 
@@ -35,11 +36,11 @@ _Node: Any = record_type("node")
 class Surroundings:
     """Made once."""
 
-    def __init__(self, node_name: str | None = None, *, root: Path = Path("/"), hashes: Hashes | None = None) -> None:
-        """`root`: where the host's files are mounted; `hashes`: of executed files, where they are wanted."""
+    def __init__(self, node_name: str | None = None, *, root: Path = Path("/"), hashes: Hashes | None = None, pid_namespace: int = 0) -> None:
+        """`root`: where the host's files are mounted; `hashes`: of executed files, where they are wanted. `pid_namespace`: of a node that shares its kernel."""
         self.root = root
         self.hashes = hashes
-        boot_id = BOOT_ID.read_text().strip()
+        boot_id = boot_id_of(BOOT_ID.read_text().strip(), pid_namespace)
         self.clock = WallClock()
         cgroups = Cgroups()
         self.host = Host(boot_id, host_namespaces(), host_users(root / USERS), self.clock, cgroups.path_of)
@@ -65,6 +66,11 @@ class Surroundings:
         """When something happened by the time that windows are kept by, which no step of the clock moves; nanoseconds."""
         header = event.__dict__.get("header")
         return header[TIME] + self.clock.steady_boot_time_ns if header is not None else event.observed_at - self.clock.drift_ns
+
+
+def boot_id_of(boot_id: str, pid_namespace: int) -> str:
+    """The kernel's, but of a node that shares its kernel one of its own: ids of events and processes begin with it, and two nodes must not give the same."""
+    return str(uuid5(UUID(boot_id), str(pid_namespace))) if pid_namespace else boot_id
 
 
 def host_namespaces() -> tuple[int, ...]:
