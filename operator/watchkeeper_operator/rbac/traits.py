@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 WEBHOOKS = frozenset({"ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"})
 WIDE = frozenset({"secrets", "*", "*/*"})
-IN_CLUSTER = re.compile(r"https://([a-z0-9.-]+\.svc|localhost|127\.[0-9.]+|\[::1\])([.:/]|$)")
+IN_CLUSTER = re.compile(r"https://([a-z0-9-]+\.[a-z0-9-]+\.svc(\.cluster\.local)?|localhost|127\.[0-9]+\.[0-9]+\.[0-9]+|\[::1\])\.?(:[0-9]+)?(/|$)")
 BUILT_IN_GROUP = re.compile(
     r"apps|batch|autoscaling|policy|events\.k8s\.io"
     r"|(rbac\.authorization|authentication|authorization|admissionregistration|apiextensions|certificates|coordination|discovery|networking|storage|scheduling|node)\.k8s\.io"
