@@ -6,8 +6,6 @@ body. A receiver compares in constant time and refuses old timestamps. One detec
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import http.client
 import os
 import time
@@ -20,6 +18,7 @@ import msgspec
 from watchkeeper_cli.ending import USAGE, CommandError
 from watchkeeper_cli.output.json_lines import as_object
 from watchkeeper_detection.logs.provider import time_text
+from watchkeeper_detection.signing import signed_headers
 from watchkeeper_detection.wire import WireError, decode_detection
 from watchkeeper_sensor.spool.delivery import NotTakenError
 from watchkeeper_sensor.spool.losses import loss_of
@@ -80,9 +79,7 @@ class Webhook:
             raise NotTakenError(str(error) or type(error).__name__) from None
 
     def _request(self, body: bytes) -> urllib.request.Request:
-        moment = str(int(time.time()))
-        signature = hmac.new(self._secret, moment.encode() + b"." + body, hashlib.sha256).hexdigest()
-        headers = {"Content-Type": "application/json", "X-Watchkeeper-Timestamp": moment, "X-Watchkeeper-Signature": f"sha256={signature}"}
+        headers = signed_headers(self._secret, body, moment=int(time.time()))
         return urllib.request.Request(self._url, body, headers)  # noqa: S310 (the scheme was checked)
 
     def close(self) -> None:

@@ -48,11 +48,16 @@ class Taker(Protocol):
 
 @dataclass(slots=True)
 class Collector:
-    """One queue by its URL. `tls`: the context to use now, asked for at each request as certificates are renewed."""
+    """One queue by its URL.
+
+    tls          the context to use now, asked for at each request as certificates are renewed
+    server_name  in the collector's certificate, where the URL says an address
+    """
 
     url: str
     session: aiohttp.ClientSession
     tls: Callable[[], ssl.SSLContext]
+    server_name: str | None = None
 
     async def messages(self, after: int, *, wait: int) -> list[Message]:
         """The first messages after a number, in order; none when none came in `wait` seconds. Raises FetchError."""
@@ -76,7 +81,15 @@ class Collector:
         headers = {"Content-Type": "application/json"} if body is not None else {}
         try:
             async with self.session.request(
-                method, self.url + path, params=query, data=body, headers=headers, ssl=self.tls(), timeout=timeout, allow_redirects=False
+                method,
+                self.url + path,
+                params=query,
+                data=body,
+                headers=headers,
+                ssl=self.tls(),
+                server_hostname=self.server_name,
+                timeout=timeout,
+                allow_redirects=False,
             ) as answer:
                 if answer.status not in (200, 204):
                     raise FetchError(f"the collector answers HTTP {answer.status}")

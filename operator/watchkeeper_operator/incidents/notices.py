@@ -1,4 +1,4 @@
-"""What a person is told of an incident, and when: once when it opens, once for each step that it becomes graver. Pure."""
+"""What a person is told of an incident, and when: when it opens, for each step that it becomes graver, and when it is closed. Pure."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from watchkeeper_operator.incidents.deciding import Standing
+    from watchkeeper_operator.incidents.summary import Summary
 
 LINES_TOLD = 10
 ENTITIES_TOLD = 20
@@ -21,37 +22,30 @@ ENTITIES_TOLD = 20
 def notices_of(incidents: Iterable[Standing], before: Mapping[str, str], *, receivers: Iterable[str], now: int) -> list[dict[str, Any]]:
     """Rows of notices. `before`: severity of those that were there."""
     receivers = tuple(receivers)
-    rows = []
-    for one in incidents:
+    rows: list[dict[str, Any]] = []
+    for one in incidents if receivers else ():
         severity = judged(one.summary).severity
-        if one.id in before and severity >= before[one.id]:
-            continue
-        body = msgspec.json.encode(told_of(one, occasion := "graver" if one.id in before else "opened"))
-        rows += [
-            {
-                "receiver": receiver,
-                "incident": one.id,
-                "occasion": f"{occasion} {severity}",
-                "state": "waiting",
-                "made_at": now,
-                "due_at": now,
-                "attempts": 0,
-                "reason": "",
-                "body": body,
-            }
-            for receiver in receivers
-        ]
+        if one.id not in before or severity < before[one.id]:
+            rows += rows_of(one.id, one.scope, one.summary, "graver" if one.id in before else "opened", receivers=receivers, now=now)
     return rows
 
 
-def told_of(one: Standing, occasion: str) -> dict[str, Any]:
-    """The body of a notice."""
-    summary, verdict = one.summary, judged(one.summary)
+def rows_of(name: str, scope: str, summary: Summary, occasion: str, *, receivers: Iterable[str], now: int) -> list[dict[str, Any]]:
+    """Rows of one incident's notices. An incident may be closed several times: each is an occasion of its own."""
+    told = told_of(name, scope, summary, occasion)
+    row: dict[str, Any] = {"incident": name, "occasion": f"{occasion} {now if occasion == 'closed' else told['severity']}", "state": "waiting"}
+    row |= {"made_at": now, "due_at": now, "attempts": 0, "reason": "", "body": msgspec.json.encode(told)}
+    return [{"receiver": receiver, **row} for receiver in receivers]
+
+
+def told_of(name: str, scope: str, summary: Summary, occasion: str) -> dict[str, Any]:
+    """The body of a notice. occasion: `opened`, `graver`, `closed`."""
+    verdict = judged(summary)
     return {
         "kind": "incident",
         "occasion": occasion,
-        "incident": one.id,
-        "namespace": one.scope,
+        "incident": name,
+        "namespace": scope,
         "title": title_of(summary),
         "severity": verdict.severity,
         "because": verdict.because,

@@ -18,6 +18,7 @@ from watchkeeper_detection.detection import Detection
 from watchkeeper_operator import kinds
 from watchkeeper_operator.cluster_errors import ClusterError, Conflict, NotFound, Unavailable
 from watchkeeper_operator.incidents.joining import WINDOW_NS
+from watchkeeper_operator.incidents.notices import rows_of
 from watchkeeper_operator.incidents.objects import RELATED, Known, status_of
 from watchkeeper_operator.incidents.shares import Share
 from watchkeeper_operator.incidents.summary import decode
@@ -43,11 +44,12 @@ from watchkeeper_operator.store.incident_objects import (
     scopes,
 )
 from watchkeeper_operator.store.incidents import context_of, moments_of
+from watchkeeper_operator.store.notices import add_notices
 from watchkeeper_operator.store.progress import blind_between
 from watchkeeper_operator.watches import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy import Connection, Engine
 
@@ -91,11 +93,12 @@ class Tokens:
 class Projection:
     """Of one leader; `cluster` carries its epoch. `clock`: ns since the epoch."""
 
-    def __init__(self, cluster: Cluster, store: Engine, changed: asyncio.Event, *, epoch: int, clock: Callable[[], int]) -> None:
+    def __init__(self, cluster: Cluster, store: Engine, changed: asyncio.Event, *, epoch: int, clock: Callable[[], int], receivers: Sequence[str] = ()) -> None:
         self.watch = Watch(cluster, kinds.INCIDENTS, Object)
         self.written = 0
         self.refused = 0
         self._cluster, self._store, self._changed, self._epoch, self._clock = cluster, store, changed, epoch, clock
+        self._receivers = tuple(receivers)
         self._tokens = Tokens()
         self._not_before: dict[str, int] = {}  # incident → when its object may be written again
 
@@ -124,7 +127,7 @@ class Projection:
                 return is_news(connection, written.metadata.namespace, name, saying)
 
         if await asyncio.to_thread(compare):
-            await self._stored(partial(say, name=name, saying=saying, now=self._clock()))
+            await self._stored(partial(_keep_said, name=name, saying=saying, receivers=self._receivers, now=self._clock()))
 
     async def _write_all(self) -> None:
         await self.watch.listed.wait()
@@ -220,6 +223,14 @@ class Projection:
                 write(connection)
 
         await asyncio.to_thread(run)
+
+
+def _keep_said(connection: Connection, *, name: str, saying: Saying, receivers: Sequence[str], now: int) -> None:
+    """What people say; who was told that the incident is there is told that it is closed."""
+    before = incident(connection, name)
+    say(connection, name, saying, now=now)
+    if before is not None and not before.closed_at and saying.is_closed:
+        add_notices(connection, rows_of(name, before.scope, decode(before.content), "closed", receivers=receivers, now=now))
 
 
 def _beyond_bounds(connection: Connection) -> list[Any]:
