@@ -129,11 +129,12 @@ class Batch:
         await self.store()
 
     async def store(self) -> None:
-        """Raises StoreError."""
-        found, self._found = self._found, []
-        fresh, self._body.fresh = self._body.fresh, set()
-        if await self._receiver.store(self._source, found):
-            self._receiver.judge.remember(fresh)
+        """Raises StoreError: what was found is still there, to be stored by the next try."""
+        stored = await self._receiver.store(self._source, self._found)
+        if stored:
+            self._receiver.judge.remember(self._body.fresh)
+        self._found = []
+        self._body.fresh = set()
 
     async def _take(self, judge: Callable[[], Judged]) -> None:
         judged, found = await asyncio.get_running_loop().run_in_executor(self._receiver.thread, _judged, judge)
