@@ -9,6 +9,8 @@ import typer
 
 from watchkeeper_cli.ending import UNREADABLE, USAGE, CommandError
 
+COLLECTOR = "https://watchkeeper-collector.watchkeeper-system.svc"
+
 
 def operator(
     sensor_image: Annotated[str, typer.Option(envvar="WATCHKEEPER_SENSOR_IMAGE", help="Image that the DaemonSets of Sensors run.", metavar="IMAGE")],
@@ -21,6 +23,21 @@ def operator(
     kubeconfig: Annotated[
         Path | None, typer.Option(envvar="WATCHKEEPER_KUBECONFIG", help="Cluster and credentials. Default: the pod's own account.", metavar="FILE")
     ] = None,
+    collectors: Annotated[
+        str,
+        typer.Option(
+            envvar="WATCHKEEPER_COLLECTORS",
+            help="Where collectors are: their Service, where they share a database; else each of them by its own name.",
+            metavar="URL,…",
+        ),
+    ] = COLLECTOR,
+    notify: Annotated[
+        str, typer.Option(envvar="WATCHKEEPER_NOTIFY", help="Where incidents are posted, signed; takes --notify-secret.", metavar="https://…")
+    ] = "",
+    notify_secret: Annotated[
+        Path | None, typer.Option(envvar="WATCHKEEPER_NOTIFY_SECRET", help="File with the secret of the signature.", metavar="FILE")
+    ] = None,
+    alertmanager: Annotated[str, typer.Option(envvar="WATCHKEEPER_ALERTMANAGER", help="Alertmanager that gets incidents.", metavar="https://…")] = "",
     tenant_limits: Annotated[
         str,
         typer.Option(
@@ -65,7 +82,7 @@ def operator(
     from kubernetes.aio.config import ConfigException
 
     from watchkeeper_operator.main import run
-    from watchkeeper_operator.settings import Settings, SettingsError, listening_at, timing_of
+    from watchkeeper_operator.settings import Settings, SettingsError, incident_settings, listening_at, timing_of
     from watchkeeper_operator.settings import tenant_limits as limits_of
     from watchkeeper_operator.store.engine import StoreError
     from watchkeeper_sensor.lookout import own_version
@@ -81,6 +98,7 @@ def operator(
             log_level=log_level,
             limits=limits_of(tenant_limits, tenant_event_kinds),
             timing=timing_of(lease_seconds),
+            incidents=incident_settings(collectors, notify, notify_secret, alertmanager),
         )
     except SettingsError as wrong:
         raise CommandError("the settings are wrong; nothing was started", USAGE, tuple(str(wrong).splitlines())) from None

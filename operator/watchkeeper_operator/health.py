@@ -6,10 +6,12 @@ A refusal counts as heard: a process is no healthier after a restart because the
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from watchkeeper_operator.watches import Watch
 
 SILENT_SECONDS = 60.0  # watches are renewed after 40 s, loops turn more often
 LOOP_SECONDS = 45.0
@@ -26,6 +28,10 @@ class Health:
 
     def watch(self, name: str, alive_at: Callable[[], float | None], *, within: float = SILENT_SECONDS) -> None:
         self._alive[name] = (alive_at, within)
+
+    def attend(self, name: str, watch: Watch[Any]) -> None:
+        """A watch has to hear the API server."""
+        self.watch(name, lambda: watch.heard_at)
 
     def leave(self, *names: str) -> None:
         """These are no longer watched."""

@@ -7,25 +7,17 @@ import logging
 import os
 import signal
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-import kopf
-
-from watchkeeper_operator.authority.keeping import Keeping
 from watchkeeper_operator.cluster import Cluster
-from watchkeeper_operator.handlers import running as reacting
-from watchkeeper_operator.handlers import sensors as sensor_handlers
 from watchkeeper_operator.health import Health
 from watchkeeper_operator.leadership import Leadership
+from watchkeeper_operator.leading import Leader
 from watchkeeper_operator.log_lines import log_as_json
 from watchkeeper_operator.metrics import Metrics
-from watchkeeper_operator.own_events import OwnEvents
 from watchkeeper_operator.policy_set import PolicySet
-from watchkeeper_operator.policy_status_writing import PolicyStatuses
-from watchkeeper_operator.sensors.daemon_set import Image
-from watchkeeper_operator.sensors.following import Following
-from watchkeeper_operator.sensors.running import Sensors
 from watchkeeper_operator.serving import Readers, serve
+from watchkeeper_operator.store.documents import FencedError
 from watchkeeper_operator.store.engine import StoreError, open_engine
 from watchkeeper_operator.store.schema import migrate
 
@@ -33,7 +25,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from watchkeeper_operator.settings import Settings
-    from watchkeeper_operator.watches import Watch
 
 STUCK = 70  # exit status where the leader's parts do not end
 
@@ -76,7 +67,7 @@ class Operator:
 
     async def run(self) -> None:
         for kind, watch in self._policies.watches.items():
-            self._attend(f"watch of {kind}", watch)
+            self._health.attend(f"watch of {kind}", watch)
         self._health.require("policies are judged", lambda: self._policies.judged.number > 0)
         self._health.watch("leadership", lambda: self._leadership.beat_at)
         async with serve(self._settings.listen, self._health, self._metrics.registry, Readers(self._cluster)) as port:
@@ -86,48 +77,16 @@ class Operator:
                 tasks.create_task(self._leadership.lead(self._lead, give_up=_give_up))
 
     async def _lead(self, epoch: int) -> None:
-        """Everything that writes, until leadership is lost."""
-        cluster = self._cluster.in_epoch(epoch)
+        """Everything that writes, until leadership is lost: also when the store says that a later leader writes."""
         self._metrics.leading.set(1)
         self._metrics.epoch.set(epoch)
-        events = OwnEvents(cluster, self._settings.identity, self._metrics)
-        statuses = PolicyStatuses(self._policies, self._health, self._metrics)
-        sensors = Sensors(Image(self._settings.sensor_image, self._settings.version), self._health, self._metrics)
-        keeping = Keeping(cluster, self._settings.identity)
-
-        def changed(uids: set[str]) -> None:
-            sensors.wake_nodes(following, uids)
-            statuses.nodes_changed()
-
-        following = Following(cluster, self._policies, changed)
-        self._attend("watch of Node", following.watch_nodes)
-        self._attend("watch of Pod", following.watch_pods)
+        leader = Leader(self._settings, self._cluster.in_epoch(epoch), self._engine, self._policies, self._health, self._metrics, epoch=epoch)
         try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(following.run())
-                tasks.create_task(keeping.run())
-                tasks.create_task(statuses.run(cluster, following, events))
-                tasks.create_task(sensors.run_sensors(cluster, following))
-                tasks.create_task(sensors.run_nodes(cluster, following))
-                tasks.create_task(reacting.run(self._registry(sensors)))
+            await leader.run()
+        except* FencedError as fenced:
+            log.warning("no longer leading (epoch %d): %s", epoch, _leaves(fenced)[0])
         finally:
             self._metrics.leading.set(0)
-            self._health.leave("watch of Node", "watch of Pod")
-
-    def _attend(self, name: str, watch: Watch[Any]) -> None:
-        self._health.watch(name, lambda: watch.heard_at)
-
-    def _registry(self, sensors: Sensors) -> kopf.OperatorRegistry:
-        """Kopf's handlers run in a loop of its own: what they wake is ours."""
-        loop = asyncio.get_running_loop()
-        registry = kopf.OperatorRegistry()
-        reacting.register_login(registry, self._cluster.configuration)
-
-        def wake() -> None:
-            loop.call_soon_threadsafe(sensors.wake)
-
-        sensor_handlers.register(registry, wake)
-        return registry
 
 
 def _leaves(group: BaseExceptionGroup[StoreError]) -> list[StoreError]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from watchkeeper_detection.fields import kinds, nearest
+from watchkeeper_operator.incidents.running import IncidentSettings
 from watchkeeper_operator.leadership import Timing
 from watchkeeper_operator.policy_quotas import TenantLimits
 
@@ -37,6 +38,7 @@ class Settings:
     log_level: str = "info"
     limits: TenantLimits = field(default_factory=TenantLimits)
     timing: Timing = field(default_factory=Timing)
+    incidents: IncidentSettings = field(default_factory=IncidentSettings)
 
     def __post_init__(self) -> None:
         wrong = []
@@ -58,6 +60,18 @@ def listening_at(text: str) -> tuple[str, int]:
     if not colon or not port.isdecimal() or not 0 <= int(port) <= 65535:
         raise SettingsError(f"--listen {text} is no address: HOST:PORT is")
     return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 (as asked)
+
+
+def incident_settings(collectors: str, webhook: str, secret_file: Path | None, alertmanager: str) -> IncidentSettings:
+    """`collectors`: URLs, with commas between; the secret is the file's text without blank space around it. Raises SettingsError."""
+    try:
+        secret = secret_file.read_bytes().strip() if secret_file else b""
+        urls = tuple(url.strip() for url in collectors.split(",") if url.strip())
+        return IncidentSettings(collectors=urls, webhook=webhook, secret=secret, alertmanager=alertmanager)
+    except ValueError as wrong:
+        raise SettingsError(str(wrong)) from None
+    except OSError as trouble:
+        raise SettingsError(f"--notify-secret {secret_file} can't be read: {trouble.strerror}") from None
 
 
 def timing_of(lease_seconds: float) -> Timing:
