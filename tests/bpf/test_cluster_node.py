@@ -12,12 +12,14 @@ import msgspec
 import pytest
 from tests.bpf.patience import SLOWER
 from tests.support.collector_server import CollectorServer
+from tests.support.collector_thread import collector_thread
 from tests.support.commands import WATCHKEEPER
 from tests.support.node_feeds import a_feed, a_kernel_rule, a_told_policy
+from tests.support.nodes import a_written
 
 from watchkeeper_detection.detection import Detection
 from watchkeeper_detection.match import Match
-from watchkeeper_detection.wire import Blind
+from watchkeeper_detection.wire import Blind, decode_detection
 
 PATIENCE = 30.0 * SLOWER
 
@@ -27,7 +29,7 @@ class Running:
 
     def __init__(self, collector, state):
         self.state = state
-        environment = {**os.environ, "NODE_NAME": "node-a", "WATCHKEEPER_TOKEN": str(collector.folder / "token")}
+        environment = {**os.environ, "NODE_NAME": "node-a", "WATCHKEEPER_TOKEN": str(collector.token_file)}
         words = [WATCHKEEPER, "sensor", "--collector", collector.url, "--ca", collector.ca, "--state", state]
         with (state.parent / "log").open("ab") as log:
             self.process = subprocess.Popen([str(word) for word in words], stderr=log, env=environment)
@@ -250,3 +252,22 @@ def test_nothing_listens(collector, start):
     assert sockets
     lines = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/{running.process.pid}/net/{name}").read_text().splitlines()]
     assert not sockets.intersection(words[9] for words in lines if words[3] == "0A")
+
+
+def test_the_operators_own_collector_takes_what_a_sensor_finds(tmp_path, act):
+    """The whole way: token, certificate, policies of a RuntimePolicy object, an exec, a detection and a match on the queue, the state."""
+    folder = tmp_path / "collector"
+    folder.mkdir()
+    counted = act.rule(name="counted", threshold={"count": 2, "within": "1h", "by": ["identity.id"]})
+    with collector_thread(folder, [a_written(name="mine", rules=[act.rule(), counted])]) as collector:
+        running = Running(collector, tmp_path / "state")
+        try:
+            running.until(lambda: any("policies in force: 1, 2 rules" in text for text in running.said))
+            act("first")
+            running.until(lambda: collector.messages("detection") and collector.messages("match") and collector.messages("node-state"))
+        finally:
+            running.end()
+        (found,) = [decode_detection(message.payload) for message in collector.messages("detection")]
+        assert found.message.endswith("first")
+        assert found.act.node == "node-a"
+        assert not collector.messages("discarded")

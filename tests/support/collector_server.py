@@ -89,7 +89,8 @@ class CollectorServer:
         self.connections: set[Any] = set()
         self.ca = folder / "ca.crt"
         self.ca.write_text(self.authority.pem)
-        (folder / "token").write_text(TOKEN)
+        self.token_file = folder / "token"
+        self.token_file.write_text(TOKEN)
         self._write_own_certificate()
 
     def _write_own_certificate(self) -> None:

@@ -20,7 +20,7 @@ def collector(tmp_path):
 def settings(collector, tmp_path):
     state = tmp_path / "state"
     state.mkdir()
-    return Settings(collector=collector.url, ca=collector.ca, token=collector.folder / "token", node_name="node-a", state=state)
+    return Settings(collector=collector.url, ca=collector.ca, token=collector.token_file, node_name="node-a", state=state)
 
 
 @pytest.fixture

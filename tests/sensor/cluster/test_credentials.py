@@ -71,7 +71,7 @@ def test_a_collector_of_another_authority_is_not_given_the_token(collector, tmp_
     other = tmp_path / "other.crt"
     other.write_text(Authority("a stranger").pem)
     state = tmp_path / "state"
-    credentials = Credentials(Settings(collector=collector.url, ca=other, token=collector.folder / "token", node_name="a", state=state))
+    credentials = Credentials(Settings(collector=collector.url, ca=other, token=collector.token_file, node_name="a", state=state))
     with pytest.raises(ChannelError, match="not trusted"):
         credentials.trade()
     assert not collector.requests
@@ -81,7 +81,7 @@ def test_a_collector_under_another_name_is_not_given_the_token(collector, tmp_pa
     collector.stop()
     collector.host = "127.0.0.2"  # which is not in its certificate
     collector.start()
-    credentials = Credentials(Settings(collector=collector.url, ca=collector.ca, token=collector.folder / "token", node_name="a", state=tmp_path))
+    credentials = Credentials(Settings(collector=collector.url, ca=collector.ca, token=collector.token_file, node_name="a", state=tmp_path))
     with pytest.raises(ChannelError, match="not trusted"):
         credentials.trade()
     assert not collector.requests
