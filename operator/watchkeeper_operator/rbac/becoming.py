@@ -9,7 +9,7 @@ from watchkeeper_detection.logs.rbac import group_id
 from watchkeeper_detection.subject import service_account
 from watchkeeper_operator.rbac.built_in import CONTROL_PLANE
 from watchkeeper_operator.rbac.risks import CLUSTER_ADMIN, NAMESPACE_ADMIN, allows, risks_of
-from watchkeeper_operator.rbac.state import holders_of, role_key
+from watchkeeper_operator.rbac.state import ACCOUNT, GROUP, holders_of, role_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from watchkeeper_operator.rbac.state import State
 
 NAMED_AT_MOST = 50
-GROUP, ACCOUNT = group_id(""), service_account("", "")[:-1]
 EVERYBODY = frozenset({group_id("system:authenticated"), group_id("system:unauthenticated")})
 ALL_ACCOUNTS = group_id("system:serviceaccounts")
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from watchkeeper_operator.rbac.shapes import Key, Rule, Subject, Watched
 
 GRANTS_TOLD = 10_000  # of one binding; an object of 1.5 MB can name more
+GROUP, ACCOUNT = group_id(""), service_account("", "")[:-1]  # what ids of groups and of service accounts begin with
 S = TypeVar("S")
 
 
@@ -187,13 +188,17 @@ def holders_of(binding: Binding) -> list[Holder]:
 
 
 def holder_of(subject: Subject, namespace: str) -> Holder:
+    """A user who is called like a service account is that account to the API server; one who is called like a group's id must not be taken for it."""
     match subject.kind:
         case "ServiceAccount":
             home = subject.namespace or namespace
             return Holder("ServiceAccount", subject.name, home, service_account(home, subject.name))
         case "Group":
             return Holder("Group", subject.name, "", group_id(subject.name))
-    return Holder("User", subject.name, "", subject.name)
+    if subject.name.startswith(ACCOUNT):
+        home, _, name = subject.name.removeprefix(ACCOUNT).partition(":")
+        return Holder("ServiceAccount", name, home, subject.name)
+    return Holder("User", subject.name, "", f"user:{subject.name}" if subject.name.startswith(GROUP) else subject.name)
 
 
 def running_of(pod: Pod) -> Running:

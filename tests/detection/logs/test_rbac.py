@@ -34,7 +34,7 @@ def only_event(record):
 
 
 def test_a_line_is_recognised_and_read():
-    reader = StreamReader("watch.jsonl")
+    reader = StreamReader("watch.jsonl", source=None, reads=None)
     (event,) = [*reader.feed(msgspec.json.encode(GRANT) + b"\n"), *reader.close()]
     assert (event.kind, event.source, event.id, event.observed_at) == ("rbac.grant", "rbac", "rbac:1", 1_773_282_600_500_000_000)
     assert event.rbac.risks == ["read_secrets"]

@@ -115,6 +115,16 @@ CHANGES = {
         (cluster_binding("b", "cordon", user("maria")),),
         [("added", "binding", "maria", ("change_nodes", "steal_pods"))],
     ),
+    "an account that is named as a user": (
+        (READER, made_account("shop", "cart"), cluster_binding("a", "reader", account("shop", "cart"))),
+        (cluster_binding("b", "reader", user("system:serviceaccount:shop:cart")),),
+        [("added", "binding", "system:serviceaccount:shop:cart", ())],
+    ),
+    "a user that is called like a group": (
+        (READER, cluster_binding("a", "reader", group("staff"))),
+        (cluster_binding("b", "reader", user("group:staff")),),
+        [("added", "binding", "user:group:staff", ("read_secrets",))],
+    ),
     "a binding that names somebody twice": (
         (READER,),
         (cluster_binding("b", "reader", user("maria"), user("maria")),),
