@@ -79,7 +79,7 @@ async def collecting(folder: Path, *, bounds: Bounds = Bounds(), authorities: Au
     async with plain_api(folder) as (api, cluster):
         feeds = Feeds(view, tuple, "shop-cluster", lambda: current[0])
         routes = (
-            Trade(cluster, lambda: authorities.sensors, issued, queue, Rates(), clock=lambda: times[0]).route,
+            Trade(cluster, view, lambda: authorities.sensors, issued, queue, Rates(), clock=lambda: times[0]).route,
             Deliveries(cluster, view, rules, queue, metrics, lambda: current[0]).route,
             feeds.route,
             States(queue).route,

@@ -186,6 +186,11 @@ class ClusterView:
     def node_names(self) -> Iterable[str]:
         return list(self._node_uids)
 
+    def runs(self, uid: str, namespace: str) -> bool:
+        """Whether some node runs a pod of this uid, of this namespace."""
+        found = self._pods.get(uid)
+        return found is not None and found.namespace == namespace
+
     def on_node(self, name: str) -> list[Runs]:
         """Pods that are bound to a node now."""
         return list(self._by_node.get(name, {}).values())

@@ -33,7 +33,7 @@ class Bounds:
     whole: int = 4096
     strangers: int = 128
     address: int = 16
-    name: int = 16
+    name: int = 32
 
 
 class Connection(RequestHandler):

@@ -154,7 +154,7 @@ class Collector:
     def _routes(self, receiver: AuditReceiver) -> tuple[Route, ...]:
         """Every endpoint there is, with the certificate that it takes: see each module."""
         return (
-            Trade(self._cluster, lambda: self._given.sensors, self._issued, self._queue, Rates()).route,
+            Trade(self._cluster, self._view, lambda: self._given.sensors, self._issued, self._queue, Rates()).route,
             Deliveries(self._cluster, self._view, self._rules, self._queue, self._metrics, self._is_current).route,
             self._feeds.route,
             States(self._queue).route,

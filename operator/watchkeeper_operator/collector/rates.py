@@ -1,4 +1,4 @@
-"""How often a stranger may make us ask the API server: per pod that a token names, per address, and in all. Bounded in memory."""
+"""How often somebody may make us ask the API server about a token. What its claims say is not proven yet, so that strangers share a small allowance."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 KEPT = 10_000
-BURST = 5
-SECONDS = 10.0  # until one more may come
-WHOLE_PER_SECOND = 50.0
+POD_BURST, POD_SECONDS = 5, 10.0  # of one pod: at once, and seconds until one more
+KNOWN_BURST, KNOWN_PER_SECOND = 200.0, 50.0  # of all pods that there are in our namespace: all nodes may start at once
+STRANGERS_BURST, STRANGERS_PER_SECOND = 20.0, 2.0  # of all that we know nothing of: pods that the watch has not told of yet, and inventions
 
 
 class Buckets:
@@ -38,10 +38,13 @@ class Rates:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._pods = Buckets(BURST, 1 / SECONDS)
-        self._addresses = Buckets(BURST * 4, BURST / SECONDS)
-        self._whole = Buckets(WHOLE_PER_SECOND * 4, WHOLE_PER_SECOND, 1)
+        self._pods = Buckets(POD_BURST, 1 / POD_SECONDS)
+        self._known = Buckets(KNOWN_BURST, KNOWN_PER_SECOND, 1)
+        self._strangers = Buckets(STRANGERS_BURST, STRANGERS_PER_SECOND, 1)
 
-    def take(self, pod_uid: str, address: str) -> bool:
+    def take(self, pod_uid: str, *, is_known: bool) -> bool:
+        """`is_known`: whether a pod of our namespace has this uid, which strangers can't know."""
         now = self._clock()
-        return self._addresses.take(address, now) and self._pods.take(pod_uid, now) and self._whole.take("", now)
+        if not is_known:
+            return self._strangers.take("", now)
+        return self._pods.take(pod_uid, now) and self._known.take("", now)

@@ -45,12 +45,13 @@ class Answer:
 class Call:
     """A request that its route takes: who calls (`peer` is None only where the route takes strangers) and the body, of which nothing is read yet."""
 
-    def __init__(self, request: BaseRequest, peer: Peer | None, limit: int) -> None:
+    def __init__(self, request: BaseRequest, peer: Peer | None, limit: int, seconds: float = BODY_SECONDS) -> None:
         self.peer = peer
         self.query: Mapping[str, str] = request.query
         self.address = str(request.remote or "")
         self._request = request
         self._limit = limit
+        self._seconds = seconds
 
     @property
     def caller(self) -> Peer:
@@ -63,7 +64,7 @@ class Call:
         """The body as it comes. Raises Refused when it grows beyond the route's limit or does not come in time."""
         size = 0
         try:
-            async with asyncio.timeout(BODY_SECONDS):
+            async with asyncio.timeout(self._seconds):
                 async for chunk in self._request.content.iter_any():
                     size += len(chunk)
                     if size > self._limit:
@@ -109,3 +110,4 @@ class Route:
     body_bytes: int
     answer: Callable[[Call], Awaitable[Answer]]
     at_once: int = 16
+    body_seconds: float = BODY_SECONDS

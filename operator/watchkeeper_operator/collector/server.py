@@ -97,7 +97,7 @@ class Dispatch:
         try:
             if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
                 request.transport.write(CONTINUE)
-            return await route.answer(Call(request, _peer(request), route.body_bytes))
+            return await route.answer(Call(request, _peer(request), route.body_bytes, route.body_seconds))
         finally:
             self._room[route].release()
 

@@ -19,6 +19,7 @@ from watchkeeper_operator.bus.taking import QueueFullError
 from watchkeeper_operator.collector.issued import Issued, standing
 from watchkeeper_operator.collector.routes import Answer, Refused, Route
 from watchkeeper_operator.collector.tokens import claimed_pod, fetch_pod, review
+from watchkeeper_operator.names import SYSTEM_NAMESPACE
 from watchkeeper_operator.store.engine import StoreError
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from watchkeeper_operator.bus.queue import Queue
     from watchkeeper_operator.cluster import Cluster
+    from watchkeeper_operator.collector.cluster_view import ClusterView
     from watchkeeper_operator.collector.issued import IssuedCertificates
     from watchkeeper_operator.collector.rates import Rates
     from watchkeeper_operator.collector.routes import Call
@@ -48,6 +50,7 @@ class Trade:
     def __init__(
         self,
         cluster: Cluster,
+        view: ClusterView,
         authority: Callable[[], Signer],
         issued: IssuedCertificates,
         queue: Queue,
@@ -56,6 +59,7 @@ class Trade:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._cluster = cluster
+        self._view = view
         self._authority = authority
         self._issued = issued
         self._queue = queue
@@ -73,7 +77,7 @@ class Trade:
         except AuthorityError:
             raise Refused(400, "NotARequest") from None
         pod_uid = claimed_pod(asked.token, self._clock())
-        if not self._rates.take(pod_uid, call.address):
+        if not self._rates.take(pod_uid, is_known=self._view.runs(pod_uid, SYSTEM_NAMESPACE)):
             raise Refused(429, "TooOften", retry_after=5)
         bound = await review(self._cluster, asked.token)
         digest = hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()

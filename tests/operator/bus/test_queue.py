@@ -23,13 +23,13 @@ def an_arrival(position: int = 0, *, source: str = "node/a", spool: str = "s", t
     return Arrival(topic=topic, source=source, payload=payload, spool=spool, position=position)
 
 
-def a_queue(folder: Path, bounds: Bounds = WIDE) -> Queue:
-    return Queue(open_engine(f"sqlite:///{folder}/queue.db"), bounds)
+def a_queue(url: str, bounds: Bounds = WIDE) -> Queue:
+    return Queue(open_engine(url), bounds)
 
 
-def run(folder: Path, story: object, bounds: Bounds = WIDE) -> object:
+def run(url: str, story: object, bounds: Bounds = WIDE) -> object:
     async def whole() -> object:
-        queue = a_queue(folder, bounds)
+        queue = a_queue(url, bounds)
         await queue.open()
         try:
             return await story(queue)
@@ -43,26 +43,26 @@ async def all_of(queue: Queue) -> list[Message]:
     return await queue.fetch(0, 10_000, 10**9)
 
 
-def test_messages_come_back_in_the_order_of_their_arrival(tmp_path: Path) -> None:
+def test_messages_come_back_in_the_order_of_their_arrival(url: str) -> None:
     async def story(queue: Queue) -> list[Message]:
         for number in range(5):
             await queue.put([an_arrival(2 * number, payload=b"%d" % number), an_arrival(2 * number + 1, payload=b"%d'" % number)])
         return await all_of(queue)
 
-    found = run(tmp_path, story)
+    found = run(url, story)
     assert [one.payload for one in found] == [b"0", b"0'", b"1", b"1'", b"2", b"2'", b"3", b"3'", b"4", b"4'"]
     assert [one.id for one in found] == sorted({one.id for one in found})
 
 
-def test_what_was_put_is_there_after_a_restart(tmp_path: Path) -> None:
+def test_what_was_put_is_there_after_a_restart(url: str) -> None:
     async def put(queue: Queue) -> Stored:
         return await queue.put([an_arrival(1)])
 
-    run(tmp_path, put)
-    assert [one.payload for one in run(tmp_path, all_of)] == [b"x"]
+    run(url, put)
+    assert [one.payload for one in run(url, all_of)] == [b"x"]
 
 
-def test_what_comes_twice_is_kept_once_also_after_it_was_acknowledged_and_over_a_restart(tmp_path: Path) -> None:
+def test_what_comes_twice_is_kept_once_also_after_it_was_acknowledged_and_over_a_restart(url: str) -> None:
     async def first(queue: Queue) -> None:
         assert await queue.put([an_arrival(1), an_arrival(2)]) == Stored(2, 0)
         assert await queue.put([an_arrival(1), an_arrival(2), an_arrival(3)]) == Stored(1, 2)
@@ -72,35 +72,35 @@ def test_what_comes_twice_is_kept_once_also_after_it_was_acknowledged_and_over_a
         assert await queue.put([an_arrival(3)]) == Stored(0, 1)
         assert await queue.put([an_arrival(3, spool="other"), an_arrival(3, source="node/b")]) == Stored(2, 0)
 
-    run(tmp_path, first)
-    run(tmp_path, second)
+    run(url, first)
+    run(url, second)
 
 
-def test_the_same_position_twice_in_one_delivery_is_kept_once(tmp_path: Path) -> None:
+def test_the_same_position_twice_in_one_delivery_is_kept_once(url: str) -> None:
     async def story(queue: Queue) -> None:
         assert await queue.put([an_arrival(1), an_arrival(1)]) == Stored(1, 1)
 
-    run(tmp_path, story)
+    run(url, story)
 
 
-def test_messages_without_a_spool_are_all_kept(tmp_path: Path) -> None:
+def test_messages_without_a_spool_are_all_kept(url: str) -> None:
     async def story(queue: Queue) -> None:
         assert await queue.put([an_arrival(spool=""), an_arrival(spool="")]) == Stored(2, 0)
 
-    run(tmp_path, story)
+    run(url, story)
 
 
-def test_spools_of_a_source_are_remembered_up_to_a_bound(tmp_path: Path) -> None:
+def test_spools_of_a_source_are_remembered_up_to_a_bound(url: str) -> None:
     async def story(queue: Queue) -> None:
         for number in range(SPOOLS + 10):
             await queue.put([an_arrival(1, spool=f"spool-{number:02}")])
         assert await queue.put([an_arrival(1, spool=f"spool-{SPOOLS + 9}"), an_arrival(1, spool="spool-10")]) == Stored(0, 2)
         assert await queue.put([an_arrival(1, spool="spool-00")]) == Stored(1, 0)
 
-    run(tmp_path, story)
+    run(url, story)
 
 
-def test_what_is_acknowledged_goes_and_the_rest_stays(tmp_path: Path) -> None:
+def test_what_is_acknowledged_goes_and_the_rest_stays(url: str) -> None:
     async def story(queue: Queue) -> None:
         await queue.put([an_arrival(number) for number in range(10)])
         found = await all_of(queue)
@@ -108,7 +108,7 @@ def test_what_is_acknowledged_goes_and_the_rest_stays(tmp_path: Path) -> None:
         assert await all_of(queue) == found[4:]
         assert queue.depth.entries == 6
 
-    run(tmp_path, story)
+    run(url, story)
 
 
 def test_numbers_rise_also_over_a_queue_that_was_lost(tmp_path: Path) -> None:
@@ -117,22 +117,20 @@ def test_numbers_rise_also_over_a_queue_that_was_lost(tmp_path: Path) -> None:
         (one,) = await all_of(queue)
         return one.id
 
-    (tmp_path / "a").mkdir()
-    (tmp_path / "b").mkdir()
-    assert run(tmp_path / "a", story) < run(tmp_path / "b", story)
+    assert run(f"sqlite:///{tmp_path}/a.db", story) < run(f"sqlite:///{tmp_path}/b.db", story)
 
 
-def test_numbers_are_not_given_twice_when_all_has_gone(tmp_path: Path) -> None:
+def test_numbers_are_not_given_twice_when_all_has_gone(url: str) -> None:
     async def story(queue: Queue) -> int:
         await queue.put([an_arrival(1, spool="")])
         (one,) = await all_of(queue)
         await queue.acknowledge(one.id)
         return one.id
 
-    assert run(tmp_path, story) < run(tmp_path, story)
+    assert run(url, story) < run(url, story)
 
 
-def test_a_full_queue_takes_nothing_of_a_batch_and_takes_again_when_there_is_room(tmp_path: Path) -> None:
+def test_a_full_queue_takes_nothing_of_a_batch_and_takes_again_when_there_is_room(url: str) -> None:
     async def story(queue: Queue) -> None:
         for source in "abcd":
             await queue.put([an_arrival(1, source=source, payload=bytes(240))])
@@ -142,19 +140,19 @@ def test_a_full_queue_takes_nothing_of_a_batch_and_takes_again_when_there_is_roo
         await queue.acknowledge((await all_of(queue))[0].id)
         assert await queue.put([an_arrival(1, source="e", payload=bytes(60))]) == Stored(1, 0), "a refused position was not remembered"
 
-    run(tmp_path, story, Bounds(1000, 100))
+    run(url, story, Bounds(1000, 100))
 
 
-def test_the_number_of_messages_is_bounded_too(tmp_path: Path) -> None:
+def test_the_number_of_messages_is_bounded_too(url: str) -> None:
     async def story(queue: Queue) -> None:
         await queue.put([an_arrival(number, payload=b"") for number in range(20)])
         with pytest.raises(QueueFullError):
             await queue.put([an_arrival(21, payload=b"")])
 
-    run(tmp_path, story, Bounds(1000, 20))
+    run(url, story, Bounds(1000, 20))
 
 
-def test_one_source_leaves_room_for_others(tmp_path: Path) -> None:
+def test_one_source_leaves_room_for_others(url: str) -> None:
     async def story(queue: Queue) -> None:
         await queue.put([an_arrival(1, payload=bytes(250))])
         with pytest.raises(QueueFullError):
@@ -163,10 +161,10 @@ def test_one_source_leaves_room_for_others(tmp_path: Path) -> None:
         await queue.acknowledge((await all_of(queue))[0].id)
         assert await queue.put([an_arrival(2, payload=bytes(250))]) == Stored(1, 0)
 
-    run(tmp_path, story, Bounds(1000, 100))
+    run(url, story, Bounds(1000, 100))
 
 
-def test_a_loss_is_stated_also_when_the_queue_is_full(tmp_path: Path) -> None:
+def test_a_loss_is_stated_also_when_the_queue_is_full(url: str) -> None:
     async def story(queue: Queue) -> None:
         for source in "abcd":
             await queue.put([an_arrival(1, source=source, payload=bytes(1000))])
@@ -179,18 +177,18 @@ def test_a_loss_is_stated_also_when_the_queue_is_full(tmp_path: Path) -> None:
         blind = wire.decode_blind(found[-1].payload)
         assert (blind.cause, blind.since, blind.entries) == ("queue_full", 60, {"detection": 6, "match": 3})
 
-    run(tmp_path, story, Bounds(4000, 100))
+    run(url, story, Bounds(4000, 100))
 
 
-def test_a_loss_is_stated_when_the_process_ends(tmp_path: Path) -> None:
+def test_a_loss_is_stated_when_the_process_ends(url: str) -> None:
     async def story(queue: Queue) -> None:
         queue.lose("audit/main", {"detection": 1}, 5)
 
-    run(tmp_path, story)
-    assert [one.topic for one in run(tmp_path, all_of)] == ["loss"]
+    run(url, story)
+    assert [one.topic for one in run(url, all_of)] == ["loss"]
 
 
-def test_of_states_only_the_latest_of_each_source_waits(tmp_path: Path) -> None:
+def test_of_states_only_the_latest_of_each_source_waits(url: str) -> None:
     async def story(queue: Queue) -> None:
         for text in (b"1", b"2", b"3"):
             await queue.put([an_arrival(topic="node-state", spool="", payload=text), an_arrival(topic="node-state", spool="", source="node/b", payload=text)])
@@ -198,10 +196,10 @@ def test_of_states_only_the_latest_of_each_source_waits(tmp_path: Path) -> None:
         assert queue.depth.entries == 2
         assert queue.depth.bytes == 2
 
-    run(tmp_path, story)
+    run(url, story)
 
 
-def test_fetching_is_bounded_by_number_and_bytes_and_always_gets_on(tmp_path: Path) -> None:
+def test_fetching_is_bounded_by_number_and_bytes_and_always_gets_on(url: str) -> None:
     async def story(queue: Queue) -> None:
         await queue.put([an_arrival(number, payload=bytes(100)) for number in range(10)])
         assert len(await queue.fetch(0, 3, 10**6)) == 3
@@ -210,10 +208,10 @@ def test_fetching_is_bounded_by_number_and_bytes_and_always_gets_on(tmp_path: Pa
         found = await queue.fetch(0, 3, 10**6)
         assert len(await queue.fetch(found[-1].id, 100, 10**6)) == 7
 
-    run(tmp_path, story)
+    run(url, story)
 
 
-def test_whoever_waits_hears_at_once(tmp_path: Path) -> None:
+def test_whoever_waits_hears_at_once(url: str) -> None:
     async def story(queue: Queue) -> None:
         waiting = asyncio.create_task(queue.fetch(0, 10, 10**6, wait=20))
         await asyncio.sleep(0.05)
@@ -222,26 +220,51 @@ def test_whoever_waits_hears_at_once(tmp_path: Path) -> None:
             assert len(await waiting) == 1
         assert await queue.fetch((await all_of(queue))[-1].id, 10, 10**6, wait=0.05) == []
 
-    run(tmp_path, story)
+    run(url, story)
 
 
-def test_many_who_put_at_once_share_a_sync_and_none_is_lost(tmp_path: Path) -> None:
+def test_many_who_put_at_once_share_a_sync_and_none_is_lost(url: str) -> None:
     async def story(queue: Queue) -> None:
         done = await asyncio.gather(*(queue.put([an_arrival(1, source=f"node/{number}")]) for number in range(200)))
         assert done == [Stored(1, 0)] * 200
         assert len({one.source for one in await all_of(queue)}) == 200
 
-    run(tmp_path, story)
+    run(url, story)
 
 
-def test_a_caller_who_gives_up_stops_nobody(tmp_path: Path) -> None:
+def test_a_caller_who_gives_up_stops_nobody(url: str) -> None:
     async def story(queue: Queue) -> None:
         puts = [asyncio.create_task(queue.put([an_arrival(number, spool="")])) for number in range(3)]
         await asyncio.sleep(0)
         puts[1].cancel()
         assert await puts[0] == await puts[2] == Stored(1, 0)
 
-    run(tmp_path, story)
+    run(url, story)
+
+
+def test_replicas_that_share_a_database_show_no_message_behind_one_that_was_read(url: str) -> None:
+    """Numbers of two writers appear in the order of their commits: what was acknowledged holds nothing unread."""
+
+    async def story(first: Queue) -> None:
+        second = a_queue(url)
+        await second.open()
+        writing = [
+            asyncio.create_task(queue.put([an_arrival(number, source=f"{name}/{part}", payload=bytes(50)) for number in range(20)]))
+            for part in range(40)
+            for name, queue in (("a", first), ("b", second))
+        ]
+        read: list[Message] = []
+        while len(read) < 1600:
+            found = await first.fetch(read[-1].id if read else 0, 100, 10**6, wait=5)
+            assert found, "a message never came"
+            read += found
+            await second.acknowledge(read[-1].id)
+        await asyncio.gather(*writing)
+        assert await all_of(first) == []
+        assert [one.id for one in read] == sorted(one.id for one in read)
+        await second.close()
+
+    run(url, story)
 
 
 PUTTING = """
@@ -278,7 +301,7 @@ def test_killed_in_the_middle_nothing_that_was_answered_is_lost(tmp_path: Path, 
             source, position = line.split()
             answered[source] = int(position)
     assert answered
-    found = run(tmp_path, all_of)
+    found = run(f"sqlite:///{tmp_path}/queue.db", all_of)
     for source, last in answered.items():
         mine = [one for one in found if one.source == source]
         assert len(mine) >= last + 1

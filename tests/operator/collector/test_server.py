@@ -134,6 +134,26 @@ def test_a_body_that_turns_out_too_large_is_refused() -> None:
     asyncio.run(run())
 
 
+def test_a_body_that_comes_by_drops_is_given_up() -> None:
+    async def take(call: Call) -> Answer:
+        return Answer(await call.body())
+
+    async def run() -> None:
+        async with serving([Route("POST", "/v1/echo", Role.SENSOR, LIMIT, take, body_seconds=0.3)]) as running:
+            reader, writer = await running.raw(running.authorities.sensor())
+            writer.write(b"POST /v1/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+            answer = asyncio.create_task(reader.readline())
+            for _ in range(50):
+                if answer.done():
+                    break
+                writer.write(b"x")
+                await asyncio.sleep(0.05)
+            assert b" 408 " in await answer
+            writer.close()
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize(
     ("method", "path", "headers", "status"),
     [("GET", "/v1/echo", {}, 405), ("POST", "/v1/none", {}, 404), ("POST", "/", {}, 404), ("POST", "/v1/echo", {"Content-Encoding": "gzip"}, 415)],

@@ -9,13 +9,14 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from tests.support.collectors import a_request
-from tests.support.nodes import NODE
+from tests.support.nodes import NODE, a_pod
 from tests.support.whole_collectors import PODS, REVIEWS, Whole, a_review, a_sensor_pod, a_token, collecting, there_is_a_sensor
 
 from watchkeeper_detection.node_wire import Certificate, CertificateRequest
 from watchkeeper_operator.authority.certificates import key_pem
 from watchkeeper_operator.authority.contexts import Identity
 from watchkeeper_operator.bus.messages import Discarded
+from watchkeeper_operator.collector.rates import Rates
 
 EXTRA = "authentication.kubernetes.io/"
 
@@ -225,9 +226,29 @@ def test_a_certificate_that_we_never_gave_is_worth_nothing_whoever_signed_it(tmp
     asyncio.run(run())
 
 
+def test_strangers_who_invent_pods_leave_room_for_those_that_there_are() -> None:
+    times = [0.0]
+    rates = Rates(lambda: times[0])
+    assert sum(rates.take(f"invented-{number}", is_known=False) for number in range(1000)) == 20
+    assert all(rates.take(f"pod-{number}", is_known=True) for number in range(200))
+    assert not rates.take("pod-201", is_known=True)
+    times[0] += 10
+    assert all(rates.take(f"pod-{number}", is_known=True) for number in range(200, 400))
+
+
+def test_one_pod_is_bounded_by_itself() -> None:
+    times = [0.0]
+    rates = Rates(lambda: times[0])
+    assert sum(rates.take("pod-1", is_known=True) for _ in range(50)) == 5
+    assert rates.take("pod-2", is_known=True)
+    times[0] += 10
+    assert [rates.take("pod-1", is_known=True) for _ in range(2)] == [True, False]
+
+
 def test_a_token_that_is_tried_again_and_again_does_not_become_questions_to_the_api_server(tmp_path: Path) -> None:
     async def story(whole: Whole) -> None:
         whole.api.posted[REVIEWS] = a_review(authenticated=False)
+        whole.view.put_pod(a_pod("sensor-1", "watchkeeper-system", uid="uid-sensor-1"))
         statuses = [(await trade(whole))[0] for _ in range(12)]
         assert statuses[:5] == [403] * 5
         assert statuses[-1] == 429
