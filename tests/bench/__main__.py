@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import corpus_files, flood, host, records, scaling, throughput, whole_command
+from tests.bench import audit_webhook, corpus_files, flood, host, records, scaling, throughput, whole_command
 
 
 def main() -> None:
-    of_logs = (throughput, scaling, whole_command) if corpus_files.CORPUS.is_dir() else ()
+    of_logs = (throughput, scaling, whole_command, audit_webhook) if corpus_files.CORPUS.is_dir() else ()
     if not of_logs:
         print(f"skipped: the labelled corpus is not at {corpus_files.CORPUS}", file=sys.stderr)
     for bench in (*of_logs, host, records, flood):
