@@ -199,6 +199,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         a_policy(scope={"podSelector": {"matchExpressions": [{"key": "a", "operator": "In"}]}}),
         "values are given with operator In and NotIn",
     ),
+    "a label that can't be": (a_policy(scope={"podSelector": {"matchLabels": {"a": "b c"}}}), "'b c' is not a label's value"),
+    "a label's key that can't be": (a_policy(scope={"podSelector": {"matchExpressions": [{"key": "/a", "operator": "Exists"}]}}), "'/a' is not a label's key"),
     "a label that is a number": (a_policy(scope={"podSelector": {"matchLabels": {"a": 1}}}), "1 is not text"),
     "a scope that is a list": (a_policy(scope=["a"]), "a list is not a mapping"),
     "a field without a value": (a_policy(runbook=None), "runbook: has no value"),

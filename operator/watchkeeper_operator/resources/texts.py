@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from watchkeeper_detection.policy import Metadata
-from watchkeeper_detection.policy.shapes import LabelValue, NodeName, Shape
+from watchkeeper_detection.policy.shapes import LabelKey, LabelValue, NodeName, Shape
 
 Username = Annotated[str, Shape("a user's name", 512)]
 Uid = Annotated[str, Shape("a uid such as 5f0c1a2e-7d2b-4f9e-9a1c-0d1e2f3a4b5c", 36, r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")]
@@ -24,7 +24,7 @@ Qualified = Annotated[str, Shape("namespace/name", 127, "[a-z0-9]([-a-z0-9]*[a-z
 EntityId = Annotated[str, Shape("an id", 256)]
 Word = Annotated[str, Shape("one word in lower-case letters, digits, dots and underscores", 63, "[a-z][a-z0-9._]*")]
 
-TaintKey = Annotated[str, Shape("a taint's key", 317)]
+TaintKey = LabelKey
 TaintValue = LabelValue
 
 

@@ -10,7 +10,6 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field
 from pydantic_core import PydanticCustomError, core_schema
 
 if TYPE_CHECKING:
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
 VISIBLE = re.compile(r"[^\t\n\f\r ]")  # what RE2 means by \S: to Python a vertical tab is space as well
 LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+VALUE = "([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?"
 PATH = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"
 
 
@@ -29,15 +29,17 @@ class Shape:
     longest  in characters, as the API server counts them
     pattern  RE2, None: anything
     format   of the API server, where it knows one
+    empty    whether the empty text is one: its pattern then says so too
     """
 
     words: str
     longest: int
     pattern: str | None = None
     format: str | None = None
+    empty: bool = False
 
     def check(self, text: str) -> str:
-        if not text or (self.pattern is None and VISIBLE.search(text) is None):
+        if (not text and not self.empty) or (self.pattern is None and VISIBLE.search(text) is None):
             raise PydanticCustomError("empty", "is empty")
         short = self.longest < 100  # the words of a short text's shape say how long it may be
         if self.pattern is not None and (short or len(text) <= self.longest) and re.fullmatch(self.pattern, text[: self.longest + 1], re.ASCII) is None:
@@ -52,8 +54,8 @@ class Shape:
     def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         # A text of spaces only is refused like an empty one, and both by a pattern: the API server has no other word for it.
         pattern = r"\S" if self.pattern is None else f"^(?:{self.pattern})$"
-        bounds = {"minLength": 1, "maxLength": self.longest, "pattern": pattern}
-        return {**handler(schema), **bounds, **({"format": self.format} if self.format else {})}
+        bounds = {"minLength": 1} if not self.empty else {}
+        return {**handler(schema), **bounds, "maxLength": self.longest, "pattern": pattern, **({"format": self.format} if self.format else {})}
 
 
 def shown(value: object, longest: int = 80) -> str:
@@ -121,6 +123,16 @@ Instant = Annotated[
         r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?Z",
     ),
 ]
-LabelKey = Annotated[str, Shape("a label's key", 317)]
-LabelValue = Annotated[str, Field(max_length=63)]
+LabelKey = Annotated[
+    str,
+    Shape(
+        "a label's key such as app or example.com/team",
+        317,
+        rf"({LABEL}(\.{LABEL})*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?",
+    ),
+]
+LabelValue = Annotated[
+    str,
+    Shape("a label's value: at most 63 letters, digits, dashes, underscores and dots, a letter or digit at both ends", 63, VALUE, empty=True),
+]
 NamespacePattern = Annotated[str, Shape("a namespace, or a pattern of one such as team-*", 63, r"[a-z0-9*]([-a-z0-9*]*[a-z0-9*])?")]
