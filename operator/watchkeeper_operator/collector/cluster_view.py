@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from watchkeeper_operator.collector.expected_commands import Container, expected
 from watchkeeper_operator.shapes import Metadata, OwnerReference
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ class _Address(msgspec.Struct, frozen=True):
 class _PodSpec(msgspec.Struct, frozen=True, rename="camel"):
     node_name: str = ""
     service_account_name: str = ""
+    containers: tuple[Container, ...] | None = None
+    init_containers: tuple[Container, ...] | None = None
 
 
 class _PodStatus(msgspec.Struct, frozen=True, rename="camel"):
@@ -69,6 +72,7 @@ class Runs(msgspec.Struct, frozen=True, kw_only=True):
     ips: tuple[str, ...] = ()
     owner_kind: str = ""
     owner_name: str = ""
+    expected_commands: tuple[str, ...] = ()
 
 
 def runs_of(pod: Pod) -> Runs:
@@ -86,6 +90,7 @@ def runs_of(pod: Pod) -> Runs:
         ips=tuple(one.ip for one in pod.status.pod_ips or ()) or ((pod.status.pod_ip,) if pod.status.pod_ip else ()),
         owner_kind=owner_kind,
         owner_name=owner_name,
+        expected_commands=expected((*(pod.spec.init_containers or ()), *(pod.spec.containers or ()))),
     )
 
 
@@ -107,7 +112,7 @@ def _workload(metadata: Metadata) -> tuple[str, str]:
 
 def bare(pod: Runs) -> Runs:
     """What is checked of a pod, without what its node is told of it."""
-    return msgspec.structs.replace(pod, labels={}, annotations={}, ips=())
+    return msgspec.structs.replace(pod, labels={}, annotations={}, ips=(), expected_commands=())
 
 
 class ClusterView:

@@ -99,6 +99,8 @@ def _told(pod: Runs) -> dict[str, Any]:
         told |= {"ip": pod.ips[0], "ips": list(pod.ips)}
     if pod.owner_kind:
         told |= {"owner_kind": pod.owner_kind, "owner_name": pod.owner_name}
+    if pod.expected_commands:
+        told["expected_commands"] = list(pod.expected_commands)
     return told
 
 

@@ -55,6 +55,13 @@ FIELDS = (
     Field("pod.service_account", "string", "Service account that the pod runs as.", late=True),
     Field("pod.owner_kind", "string", "Kind of the workload that the pod belongs to, such as `Deployment`; absent for a pod on its own.", late=True),
     Field("pod.owner_name", "string", "Name of the workload that the pod belongs to.", late=True),
+    Field(
+        "pod.expected_commands",
+        "list(string)",
+        "Commands of the pod's exec probes and lifecycle hooks, by which its kubelet enters containers; of each the words, joined by U+001F. Whoever may create pods chooses them.",
+        late=True,
+        untrusted=True,
+    ),
     Field("pod.static", "bool", "Whether the kubelet runs it from a file or URL, unasked by the API server.", late=True),
     Field("node.name", "string", "Name of the node; the host's name outside Kubernetes."),
     Field("node.ip", "string", "Address of the node, as its cluster knows it; outside Kubernetes the address of the default route."),

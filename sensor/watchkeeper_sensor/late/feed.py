@@ -46,6 +46,7 @@ class PodFacts(Facts, frozen=True):
     service_account: str | None = None
     owner_kind: str | None = None
     owner_name: str | None = None
+    expected_commands: list[str] | None = None
 
 
 class NodeFacts(Facts, frozen=True):
