@@ -14,13 +14,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.fuzz import conditions, messages, policies, readers
+from tests.fuzz import bodies, conditions, messages, policies, readers
 from tests.fuzz.mutations import mutated
 
 if TYPE_CHECKING:
     from types import FrameType, ModuleType
 
-TARGETS: dict[str, ModuleType] = {"readers": readers, "conditions": conditions, "policies": policies, "messages": messages}
+TARGETS: dict[str, ModuleType] = {"readers": readers, "conditions": conditions, "policies": policies, "messages": messages, "bodies": bodies}
 HANG_SECONDS = 5
 GROWTH_MIB = 64  # resident memory that a run may gain after its first tenth
 
