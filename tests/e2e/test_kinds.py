@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import yaml
 from pydantic import ValidationError
 from tests.support import cluster_objects, policy_objects
 from tests.support.admission import OPERATOR
@@ -62,6 +65,16 @@ def test_a_field_without_a_value_is_stored_as_one_that_was_left_out(guarded):
     answer = guarded.create(policy_objects.REFUSED[NULL][0])
     assert answer.taken
     assert "runbook" not in answer.object["spec"]
+
+
+LIBRARY = Path(__file__).parents[2] / "policies/library"
+
+
+def test_every_object_of_the_shipped_library_is_taken(guarded):
+    objects = [written for path in LIBRARY.rglob("*.yaml") for written in yaml.safe_load_all(path.read_text(encoding="utf-8"))]
+    refused = {written["metadata"]["name"]: answer.message for written in objects if not (answer := guarded.create(written)).taken}
+    assert refused == {}
+    assert len(objects) > 150
 
 
 ONE_OF_EACH = {
