@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from watchkeeper_sensor.late.feed import Feed
     from watchkeeper_sensor.surroundings import Surroundings
 
-OF_FEED = frozenset({"pod.labels", "pod.annotations", "pod.ip", "pod.ips", "pod.service_account", "pod.owner_kind", "pod.owner_name"})
+OF_FEED = frozenset({"pod.labels", "pod.annotations", "pod.ip", "pod.ips", "pod.service_account", "pod.owner_kind", "pod.owner_name", "pod.expected_commands"})
 OF_FILES = frozenset(path for path, field in fields().items() if field.late and path.partition(".")[0] in ("container", "pod")) - OF_FEED
 HOST_PATH = "file.host_path"
 OF_MOUNTS = frozenset({HOST_PATH, "file.under_host_mount"})
