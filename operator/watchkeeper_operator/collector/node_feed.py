@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from watchkeeper_operator.collector.policy_share import Share, share_of
+from watchkeeper_operator.collector.policy_share import PolicyShares, Share
 from watchkeeper_operator.selectors import selects
 
 if TYPE_CHECKING:
@@ -47,12 +47,12 @@ class FeedMaker:
     """Makes feeds from one judgement of the policies. `cluster`: its name, for `node.cluster`; empty where it has none."""
 
     def __init__(self, in_force: Sequence[Written], cluster: str) -> None:
-        self._in_force = in_force
+        self._shares = PolicyShares(in_force)
         self._cluster = cluster
         self._encoded: dict[str, tuple[msgspec.Raw, msgspec.Raw, msgspec.Raw]] = {}
 
     def make(self, node: Node, pods: Sequence[Runs], sensors: Iterable[Object]) -> Told:
-        share = share_of(self._in_force, pods, node.metadata.labels)
+        share = self._shares.of(pods, node.metadata.labels)
         policies_revision = revision_of(share)
         if policies_revision not in self._encoded:
             self._encoded[policies_revision] = (_objects(share.policies), _objects(share.exceptions), _objects(share.lists))

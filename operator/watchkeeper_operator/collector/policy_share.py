@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,40 +27,61 @@ class Share(NamedTuple):
     lists: tuple[Written, ...]
 
 
-def share_of(in_force: Sequence[Written], pods: Iterable[Runs], node_labels: Mapping[str, str]) -> Share:
-    """`pods`: those bound to the node. What belongs to no pod, the host itself, is covered by root policies without `namespaces`."""
-    pods = list(pods)
-    by_kind: dict[str, list[Written]] = {"RuntimePolicy": [], "PolicyException": [], "PolicyList": []}
-    for written in in_force:
-        by_kind[written.key.kind].append(written)
-    policies = tuple(one for one in by_kind["RuntimePolicy"] if can_match(one, pods, node_labels))
-    names = {(one.key.namespace, one.key.name) for one in policies}
-    here = {one.namespace for one in pods}
-    exceptions = tuple(one for one in by_kind["PolicyException"] if _is_wanted(one, names, here))
-    reading = {namespace for namespace, _ in names} | {ROOT_NAMESPACE}
-    lists = tuple(one for one in by_kind["PolicyList"] if one.key.namespace in reading) if policies else ()
-    return Share(policies, exceptions, lists)
+def share_of(in_force: Sequence[Written], pods: Sequence[Runs], node_labels: Mapping[str, str]) -> Share:
+    """For one node; who asks for many prepares `PolicyShares` once."""
+    return PolicyShares(in_force).of(pods, node_labels)
 
 
-def can_match(policy: Written, pods: Sequence[Runs], node_labels: Mapping[str, str]) -> bool:
-    """Whether anything that happens on a node of these labels with these pods can concern the policy."""
-    if not any(kind in KERNEL_KINDS for kind in _kinds(policy.spec)):
-        return False
-    scope = policy.spec.get("scope") or {}
-    if not selects(scope.get("nodeSelector"), node_labels):
-        return False
-    namespace, namespaces = policy.key.namespace, scope.get("namespaces") or {}
-    selector = scope.get("podSelector")
-    if namespace == ROOT_NAMESPACE and not namespaces.get("include") and not selector:
-        return True
-    return any(_covers(namespace, namespaces, one.namespace) and selects(selector, one.labels) for one in pods)
+class PolicyShares:
+    """What is in force, prepared to be shared out among any number of nodes."""
+
+    def __init__(self, in_force: Sequence[Written]) -> None:
+        by_kind: defaultdict[str, list[Written]] = defaultdict(list)
+        for written in in_force:
+            by_kind[written.key.kind].append(written)
+        self._policies = [policy for one in by_kind["RuntimePolicy"] if (policy := _Policy(one)).is_of_nodes]
+        self._exceptions, self._lists = by_kind["PolicyException"], by_kind["PolicyList"]
+
+    def of(self, pods: Sequence[Runs], node_labels: Mapping[str, str]) -> Share:
+        """`pods`: those bound to the node. What belongs to no pod, the host itself, is covered by root policies that name no namespaces."""
+        here = {one.namespace for one in pods}
+        policies = tuple(one.written for one in self._policies if one.can_match(pods, here, node_labels))
+        names = {(one.key.namespace, one.key.name) for one in policies}
+        exceptions = tuple(one for one in self._exceptions if _is_wanted(one, names, here))
+        reading = {namespace for namespace, _ in names} | {ROOT_NAMESPACE}
+        lists = tuple(one for one in self._lists if one.key.namespace in reading) if policies else ()
+        return Share(policies, exceptions, lists)
 
 
-def _covers(policy_namespace: str, namespaces: Mapping[str, Any], namespace: str) -> bool:
-    if policy_namespace != ROOT_NAMESPACE:
-        return namespace == policy_namespace
-    include, exclude = namespaces.get("include") or ("*",), namespaces.get("exclude") or ()
-    return any(fnmatchcase(namespace, one) for one in include) and not any(fnmatchcase(namespace, one) for one in exclude)
+class _Policy:
+    def __init__(self, written: Written) -> None:
+        scope = written.spec.get("scope") or {}
+        namespaces = scope.get("namespaces") or {}
+        self.written = written
+        self.is_of_nodes = any(kind in KERNEL_KINDS for kind in _kinds(written.spec))
+        self._nodes, self._pods = scope.get("nodeSelector"), scope.get("podSelector")
+        is_root = written.key.namespace == ROOT_NAMESPACE
+        self._is_of_hosts = is_root and not namespaces.get("include") and not self._pods
+        self._include = tuple(namespaces.get("include") or ("*",)) if is_root else (written.key.namespace,)
+        self._exclude = tuple(namespaces.get("exclude") or ()) if is_root else ()
+        self._covered: dict[str, bool] = {}
+
+    def can_match(self, pods: Sequence[Runs], namespaces: Iterable[str], node_labels: Mapping[str, str]) -> bool:
+        """Whether anything that happens on a node of these labels with these pods can concern the policy."""
+        if not selects(self._nodes, node_labels):
+            return False
+        if self._is_of_hosts:
+            return True
+        if not self._pods:
+            return any(self._covers(one) for one in namespaces)
+        return any(self._covers(one.namespace) and selects(self._pods, one.labels) for one in pods)
+
+    def _covers(self, namespace: str) -> bool:
+        found = self._covered.get(namespace)
+        if found is None:
+            found = any(fnmatchcase(namespace, one) for one in self._include) and not any(fnmatchcase(namespace, one) for one in self._exclude)
+            self._covered[namespace] = found
+        return found
 
 
 def _kinds(spec: Mapping[str, Any]) -> Iterable[str]:

@@ -12,7 +12,7 @@ from tests.support.whole_collectors import Whole, collecting
 from watchkeeper_detection.node_wire import NodeFeed
 from watchkeeper_operator.collector.cluster_view import runs_of
 from watchkeeper_operator.collector.node_feed import FeedMaker, limits_for
-from watchkeeper_operator.collector.policy_share import can_match, share_of
+from watchkeeper_operator.collector.policy_share import PolicyShares
 from watchkeeper_operator.shapes import Metadata, Object
 
 WEB = runs_of(a_pod(labels={"app": "web"}))
@@ -47,7 +47,7 @@ CAN = {
 
 @pytest.mark.parametrize(("policy", "pods", "can"), CAN.values(), ids=CAN)
 def test_a_node_gets_the_policies_that_can_match_there(policy: object, pods: list, can: bool) -> None:  # noqa: FBT001
-    assert can_match(policy, pods, {"pool": "a"}) is can
+    assert PolicyShares([policy]).of(pods, {"pool": "a"}).policies == ((policy,) if can else ())
 
 
 def test_exceptions_and_lists_go_with_the_policies_that_they_are_for() -> None:
@@ -60,11 +60,12 @@ def test_exceptions_and_lists_go_with_the_policies_that_they_are_for() -> None:
         a_written("PolicyException", "of-a-stranger", namespace="bank", policy="shells"),
     ]
     lists = [a_written("PolicyList", "pools"), a_written("PolicyList", "mine", namespace="shop"), a_written("PolicyList", "theirs", namespace="bank")]
-    share = share_of([root, own, *exceptions, *lists], [WEB], {})
+    shares = PolicyShares([root, own, *exceptions, *lists])
+    share = shares.of([WEB], {})
     assert [one.key.name for one in share.policies] == ["shells", "own"]
     assert [one.key.name for one in share.exceptions] == ["of-root", "own-for-own", "own-for-root"]
     assert [one.key.name for one in share.lists] == ["pools", "mine"]
-    assert [one.key.name for one in share_of([root, own, *exceptions, *lists], [], {}).exceptions] == ["of-root"]
+    assert [one.key.name for one in shares.of([], {}).exceptions] == ["of-root"]
 
 
 def a_told(*pods: object, in_force: tuple = (a_written(),), node: object = None) -> NodeFeed:
