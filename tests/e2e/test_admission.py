@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.support.admission import EPOCH, OPERATOR, install, lease, moved
-from tests.support.api_client import ApiClient
-from tests.support.api_server import ApiServer
+from tests.support.admission import EPOCH, OPERATOR, moved, stored
 from tests.support.cluster_objects import a_node_sensor, a_sensor, a_target, an_action, an_approval, an_incident, fenced
-from tests.support.policy_objects import a_policy, a_rule, a_sequence, a_step, an_exception, renamed
+from tests.support.policy_objects import a_policy, a_rule, a_sequence, a_step, an_exception
 
 from watchkeeper_operator.names import EPOCH_ANNOTATION
 
@@ -162,12 +159,6 @@ def test_refuses(guarded, sentence):
     assert words in answer.message
 
 
-def stored(client, written, name, *, user=""):
-    made = client.create(renamed(written, name), user=user, dry_run=False)
-    assert made.taken, made.message
-    return made.object
-
-
 # --- changes -----------------------------------------------------------------------------------------------------------
 
 
@@ -255,82 +246,3 @@ def test_not_even_all_actions_of_a_namespace_at_once(guarded):
 def test_an_action_that_is_finished_is_deleted_by_whoever_may(guarded, status):
     action = finished(guarded, stored(guarded, tenant_action(), f"over-{status}".lower(), user=ALICE), status)
     assert guarded.delete(action, user=ALICE).taken
-
-
-# --- the fence ---------------------------------------------------------------------------------------------------------
-
-
-def config_map(epoch):
-    return fenced({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"of-{epoch}", "namespace": "watchkeeper-system"}}, epoch)
-
-
-def a_status(policy, epoch):
-    return {**policy, "status": {"observedGeneration": 1} | ({} if epoch is None else {"epoch": epoch})}
-
-
-@pytest.mark.parametrize("epoch", [EPOCH - 1, EPOCH + 1, None])
-def test_a_status_of_another_epoch_is_refused(guarded, epoch):
-    policy = stored(guarded, tenant_policy(), f"fenced-{epoch}".lower())
-    answer = guarded.replace(a_status(policy, epoch), subresource="status", user=OPERATOR)
-    assert f"not the leader: status.epoch {-1 if epoch is None else epoch} was written and the Lease is at {EPOCH}" in answer.message
-    assert guarded.replace(a_status(policy, EPOCH), subresource="status", user=OPERATOR).taken
-
-
-def test_the_annotation_does_not_stand_in_for_the_epoch_of_a_status(guarded):
-    policy = stored(guarded, tenant_policy(), "annotated")
-    answer = guarded.replace(fenced(a_status(policy, None)), subresource="status", user=OPERATOR)
-    assert "not the leader" in answer.message
-
-
-def test_what_else_the_operator_writes_is_fenced_and_others_are_not(guarded):
-    assert guarded.create(config_map(EPOCH), user=OPERATOR).taken
-    assert "not the leader" in guarded.create(config_map(EPOCH - 1), user=OPERATOR).message
-    assert guarded.create(config_map(EPOCH - 1)).taken
-
-
-@pytest.fixture
-def own():
-    """A server whose Lease is this test's."""
-    with ApiServer() as server:
-        install(server)
-        with ApiClient(server) as client:
-            yield client
-
-
-def refused_within(seconds, ask):
-    end = time.monotonic() + seconds
-    while (answer := ask()).taken:
-        assert time.monotonic() < end
-    return answer
-
-
-def test_when_the_lease_moves_on_or_is_gone_a_former_leader_is_refused_and_nobody_else(own):
-    policy = stored(own, a_policy(), "one")
-    config = own.create(config_map(EPOCH), user=OPERATOR, dry_run=False).object
-    assert own.replace(a_status(policy, EPOCH), subresource="status", user=OPERATOR).taken
-    assert own.merge(lease(), {"spec": {"leaseTransitions": EPOCH + 1}}, dry_run=False).taken
-    began = time.monotonic()
-    answer = refused_within(10, lambda: own.replace(a_status(policy, EPOCH), subresource="status", user=OPERATOR))
-    print(f"former leader refused {(time.monotonic() - began) * 1000:.0f} ms after the Lease moved on")
-    assert f"the Lease is at {EPOCH + 1}" in answer.message
-    assert "not the leader" in refused_within(10, lambda: own.merge(config, {"data": {"a": "b"}}, user=OPERATOR)).message
-    assert own.replace(a_status(policy, EPOCH + 1), subresource="status", user=OPERATOR).taken
-
-    assert own.delete(lease(), dry_run=False).taken
-    refused_within(10, lambda: own.replace(a_status(policy, EPOCH + 1), subresource="status", user=OPERATOR))
-    for written in (renamed(a_policy(), "two"), an_exception(), an_action(), a_sensor(), config_map(0)):
-        assert own.create(written).taken
-    exception = stored(own, moved(an_exception(until=away(days=1)), "shop"), "ends")
-    assert own.merge(exception, {"spec": {"until": away(days=2)}}).taken
-
-
-def test_one_command_takes_all_of_it_away():
-    with ApiServer() as server:
-        install(server)
-        words = ["validatingadmissionpolicies,validatingadmissionpolicybindings", "-l", "app.kubernetes.io/part-of=watchkeeper"]
-        server.kubectl("delete", *words)
-        with ApiClient(server) as client:
-            assert server.kubectl("get", *words) == ""
-            end = time.monotonic() + 10
-            while not client.create(an_incident()).taken:
-                assert time.monotonic() < end

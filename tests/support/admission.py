@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.support.api_client import ApiClient
 from tests.support.cluster_objects import an_action, an_incident
-from tests.support.policy_objects import an_exception
+from tests.support.policy_objects import an_exception, renamed
 
 from watchkeeper_operator.names import ACT_ACCOUNT, OPERATOR_LEASE, ROOT_NAMESPACE, SYSTEM_NAMESPACE
 
@@ -47,6 +47,13 @@ def install(server: ApiServer) -> None:
 
 def moved(written: dict[str, Any], namespace: str) -> dict[str, Any]:
     return {**written, "metadata": {**written["metadata"], "namespace": namespace}}
+
+
+def stored(client: ApiClient, written: dict[str, Any], name: str, *, user: str = "") -> dict[str, Any]:
+    """The object as the API server keeps it."""
+    made = client.create(renamed(written, name), user=user, dry_run=False)
+    assert made.taken, made.message
+    return made.object
 
 
 # One for each policy that a write without preparation meets.
