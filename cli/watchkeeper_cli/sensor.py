@@ -32,16 +32,17 @@ def sensor(
     """
     from watchkeeper_sensor.cluster.node import Node
     from watchkeeper_sensor.cluster.settings import Settings, SettingsError
-    from watchkeeper_sensor.keeping import FolderInUseError, own_folder
+    from watchkeeper_sensor.cluster.slots import own_slot
+    from watchkeeper_sensor.keeping import FolderInUseError
     from watchkeeper_sensor.kernel.libbpf import BpfError, BpfUnavailableError
     from watchkeeper_sensor.kernel.privileges import see_host_cgroups
 
     try:
         settings = Settings(collector=collector, ca=ca, token=token, node_name=node_name, state=state, root=root)
-        own_folder(state)  # until the process ends
+        slot = own_slot(state)  # until the process ends
         if unseen := see_host_cgroups():
             _say(f"containers that run already are known when they act: {unseen}")
-        node = Node(settings, _say)
+        node = Node(settings, slot, _say)
     except (SettingsError, FolderInUseError) as error:
         raise CommandError(str(error), USAGE) from None
     except (BpfUnavailableError, BpfError) as error:

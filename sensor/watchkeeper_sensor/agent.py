@@ -72,11 +72,13 @@ class Agent:
         root: Path = Path("/"),
         joins_spanning: bool = True,
         pid_namespace: int = 0,
+        takes_over: bool = False,
     ) -> None:
         """`also`: kinds that are told whatever the policies ask for. `state`: folder where windows survive a restart.
 
         `feed`: what the cluster knows of pods; the file of this name in the state's folder where none is given. `root`: where the host's files are.
         `pid_namespace`: the node's (inode) where it shares its kernel with other nodes, of which nothing is told then.
+        `takes_over`: another agent watches still; what is kept is a copy of its state.
         `joins_spanning`: whether windows that span nodes are kept here as well; where matches of all nodes come together, they are that one's.
         """
         self.program = kernel_part(program)
@@ -109,7 +111,7 @@ class Agent:
         self.keeping_failed = ""  # why the state was not kept, the last time that it should have been
         self.news: list[str] = []  # about what is kept, for people; whoever shows it takes it out
         self._replayed: list[Detection] = []  # of windows that a kill cut short
-        self._pending: list[Event] = self._opening()
+        self._pending: list[Event] = self._opening(takes_over=takes_over)
 
     def _new_engine(self) -> Engine:
         return Engine(self.program, late=self.late.paths)
@@ -145,7 +147,7 @@ class Agent:
         self._asks_where = filters.asks_where
         return filters
 
-    def _opening(self) -> list[Event]:
+    def _opening(self, *, takes_over: bool) -> list[Event]:
         """Take up what was kept, and say since when nobody watched."""
         if self._keeper is None:
             return [self.lookout.event("sensor.started")]
@@ -165,7 +167,7 @@ class Agent:
             self.engine = self._new_engine()
         for match in self._keeper.journaled(kept.journal if kept else 0):
             self._replayed += self.engine.wait(match)
-        return [*self.lookout.was_away(since, cause)] if since is not None else [self.lookout.event("sensor.started")]
+        return [*self.lookout.was_away(since, cause)] if since is not None and not takes_over else [self.lookout.event("sensor.started")]
 
     def _keep(self, *, stopped: bool = False) -> None:
         if self._keeper is None:

@@ -140,8 +140,8 @@ def test_a_sensor_that_starts_without_a_collector_watches_and_delivers_later(col
     time.sleep(1)  # it is judged and on the disk
     first.end(signal.SIGKILL)
     second = start()
-    second.until(lambda: (second.state / "alive").exists() and any("certificate" in text for text in second.said[-3:]))
-    second.until(lambda: time.time() - (second.state / "alive").stat().st_mtime < 1)
+    second.until(lambda: (second.state / "a" / "alive").exists() and any("certificate" in text for text in second.said[-3:]))
+    second.until(lambda: time.time() - (second.state / "a" / "alive").stat().st_mtime < 1)
     act("without-collector")
     time.sleep(1)
     assert "without-collector" not in acts(collector)
@@ -234,12 +234,47 @@ def test_a_flood_beyond_the_rate_of_the_limits_is_lost_and_said(collector, start
     running.until(lambda: any(found.records.get("file.open") for found in told(collector, Blind)))
 
 
-def test_a_second_sensor_on_the_same_folder_is_refused(start):
-    running = start()
-    running.until((running.state / "alive").exists)
-    second = start()
-    assert second.process.wait(30) == 2
-    assert "in use by another watchkeeper" in second.log_text
+def test_an_upgrade_leaves_no_moment_unwatched_and_nothing_undelivered(collector, start, act):
+    """The new sensor starts beside the old one, which ends when the new one watches."""
+    collector.feed = a_feed("1", a_told_policy("mine", act.rule()))
+    old = start()
+    in_force(collector, old, "1")
+    act("old-alone")
+    old.until(lambda: "old-alone" in acts(collector))
+    collector.stop()
+    act("left-undelivered")
+    new = start()
+    new.until(lambda: sum((new.state / slot / "alive").exists() for slot in "ab") == 2)
+    number = 0
+    for moment in range(40):
+        if moment == 20:
+            old.end()
+        number += 1
+        act(f"act-{number}")
+        time.sleep(0.02)
+    collector.start()
+    new.until(lambda: {"left-undelivered", *(f"act-{one}" for one in range(1, number + 1))} <= set(acts(collector)))
+    assert not [found for found in told(collector, Blind) if found.cause in ("killed", "stopped")]
+
+
+def test_a_sensor_goes_on_with_the_place_that_was_used_last(collector, start, act):
+    collector.feed = a_feed("1", a_told_policy("mine", act.rule()))
+    for _ in range(2):
+        running = start()
+        running.until(lambda: collector.states and collector.states[-1].policies_revision == "1")
+        running.end()
+        collector.states.clear()
+    assert (running.state / "a").exists()
+    assert not (running.state / "b").exists()
+    assert {found.cause for found in told(collector, Blind)} == {"stopped"}
+
+
+def test_a_third_sensor_is_refused(start):
+    running = [start(), start()]
+    running[0].until(lambda: sum((running[0].state / slot / "alive").exists() for slot in "ab") == 2)
+    third = start()
+    assert third.process.wait(30) == 2
+    assert "in use by another watchkeeper" in third.log_text
 
 
 def test_nothing_listens(collector, start):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import signal
 import time
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from watchkeeper_sensor.cluster.memory import is_short, own_limit
 from watchkeeper_sensor.cluster.memory_feed import MemoryFeed
 from watchkeeper_sensor.cluster.receiving import Collector, spool_id
 from watchkeeper_sensor.cluster.settings import HEARTBEAT, SettingsError
+from watchkeeper_sensor.cluster.slots import SPOOL, take_left
 from watchkeeper_sensor.cluster.stating import Reporter, state_of
 from watchkeeper_sensor.kernel.libbpf import BpfError, BpfUnavailableError
 from watchkeeper_sensor.kernel.privileges import give_up, go_first
@@ -28,16 +30,17 @@ from watchkeeper_sensor.surroundings import shared_kernel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
     from types import FrameType
 
     from watchkeeper_detection.detection import Detection
     from watchkeeper_sensor.cluster.limits import Limits
     from watchkeeper_sensor.cluster.settings import Settings
+    from watchkeeper_sensor.cluster.slots import Slot
 
 WAIT_SECONDS = 0.1
 BEAT_SECONDS = 1.0  # between two touches of the heartbeat, and two looks at how the node does
 SHED_SECONDS = 30.0  # between two times that memory is given back because it runs short
-SPOOL = "spool/collector"
 END_SECONDS = 3.0  # to deliver what is found last
 
 
@@ -50,11 +53,11 @@ def node_namespace() -> int:
 
 
 class Node:
-    """The state folder is this process's. Raises BpfUnavailableError, BpfError where the machine can't, SpoolInUseError."""
+    """Raises BpfUnavailableError, BpfError where the machine can't, SpoolInUseError."""
 
-    def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
-        """`say`: tells people, once for each thing that changed."""
-        self._settings, self._say = settings, say
+    def __init__(self, settings: Settings, slot: Slot, say: Callable[[str], None]) -> None:
+        """`slot`: the place in the state folder that is this process's; `say`: tells people, once for each thing that changed."""
+        self._settings, self._slot, self._say = settings, slot, say
         self._said: dict[str, str] = {}
         self.credentials = Credentials(settings)
         self._pods = MemoryFeed()
@@ -62,19 +65,19 @@ class Node:
         self.agent = Agent(
             object_path(),
             self._told.program or Program() if self._told is not None else Program(),
-            state=settings.state,
+            state=slot.folder,
             feed=self._pods,
             node_name=settings.node_name,
             root=settings.root,
             joins_spanning=False,
             pid_namespace=node_namespace(),
+            takes_over=slot.takes_over,
         )
         if self._told is not None:
             self._take_limits(self._told.limits)
-        folder = settings.state / SPOOL
-        receiver = Collector(self._channel(), self.credentials, spool_id(folder, self.agent.around.host.boot_id))
-        self.delivery = Delivery(folder, receiver)
-        self.follower = Follower(self._channel(), self.credentials, settings.state, self._told.feed if self._told is not None else None)
+        self.delivery = self._delivery(slot.folder / SPOOL)
+        self._left: dict[Path, Delivery] = {}  # what sensors before us could not deliver
+        self.follower = Follower(self._channel(), self.credentials, slot.folder, self._told.feed if self._told is not None else None)
         self.reporter = Reporter(self._channel(), self.credentials)
         self._is_over = False
         self._beat_at = self._shed_at = float("-inf")
@@ -82,9 +85,12 @@ class Node:
     def _channel(self) -> Channel:
         return Channel(self._settings.collector, self._settings.ca, self.credentials.identity)
 
+    def _delivery(self, folder: Path) -> Delivery:
+        return Delivery(folder, Collector(self._channel(), self.credentials, spool_id(folder, self.agent.around.host.boot_id)))
+
     def _kept(self) -> Told | None:
         """The policies of the feed on disk, which are in force until the collector answers."""
-        feed, trouble = kept(self._settings.state)
+        feed, trouble = kept(self._slot.folder)
         if feed is None:
             self._news("policies", trouble or "there are no policies yet: nothing is judged until the collector tells some")
             return None
@@ -156,11 +162,12 @@ class Node:
     def _beat(self) -> None:
         self._beat_at = time.monotonic()
         try:
-            (self._settings.state / HEARTBEAT).touch(mode=0o600)
+            (self._slot.folder / HEARTBEAT).touch(mode=0o600)
             self._news("heartbeat", "")
         except OSError as error:
             self._news("heartbeat", f"the probe can't see that the sensor goes round: {error.strerror}")
         self._shed()
+        self._deliver_left()
         for part, trouble in (("certificate", self.credentials.trouble), ("feed", self.follower.trouble), ("state", self.reporter.trouble)):
             self._news(part, trouble)
         self.delivery.tick()
@@ -178,6 +185,22 @@ class Node:
                 troubles=[text for text in self._said.values() if text],
             )
         )
+
+    def _deliver_left(self) -> None:
+        """Once the sensor beside us has ended, what it left is ours to deliver."""
+        try:
+            for folder in take_left(self._slot):
+                if folder not in self._left:
+                    self._left[folder] = self._delivery(folder)
+                    self._left[folder].start()
+            self._news("what another sensor left", "")
+        except OSError as error:
+            self._news("what another sensor left", f"what another sensor left can't be taken: {error.strerror}")
+        for folder, delivery in list(self._left.items()):
+            if not delivery.waiting:
+                delivery.close(END_SECONDS)
+                del self._left[folder]
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _shed(self) -> None:
         limit = (self._told.limits.memory_bytes if self._told is not None else 0) or own_limit()
@@ -202,6 +225,8 @@ class Node:
         self.follower.close()
         self.reporter.close()
         self.delivery.close(END_SECONDS)
+        for left in self._left.values():
+            left.close(END_SECONDS)
         self.credentials.close()
         for text in self.delivery.news():
             self._say(text)

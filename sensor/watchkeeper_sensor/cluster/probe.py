@@ -9,18 +9,25 @@ import sys
 import time
 from pathlib import Path
 
-from watchkeeper_sensor.cluster.settings import HEARTBEAT
+from watchkeeper_sensor.cluster.settings import HEARTBEAT, SLOTS
 
 STALE_SECONDS = 30.0
 
 
 def trouble(folder: Path, now: float, stale_seconds: float = STALE_SECONDS) -> str:
     """Why the sensor does not do; empty when it does. `now`: seconds since the epoch."""
-    try:
-        age = now - (folder / HEARTBEAT).stat().st_mtime
-    except OSError as error:
-        return f"no sensor watches here: {error.strerror}"
+    beats = [found for name in SLOTS if (found := _beat(folder / name / HEARTBEAT)) is not None]
+    if not beats:
+        return "no sensor watches here yet"
+    age = now - max(beats)
     return f"the sensor's last round was {age:.0f} s ago" if age > stale_seconds else ""
+
+
+def _beat(path: Path) -> float | None:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return None
 
 
 def main(words: list[str]) -> int:

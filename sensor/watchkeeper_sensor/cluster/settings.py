@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-HEARTBEAT = "alive"  # file in the state folder, touched by each round
+SLOTS = ("a", "b")  # folders in the state folder; each sensor has one (slots.py)
+HEARTBEAT = "alive"  # file in the own one, touched by each round
 
 
 class SettingsError(ValueError):

@@ -65,16 +65,23 @@ def test_a_state_that_was_not_taken_is_told_again(collector, reporter):
     collector.waited(lambda: collector.states == [STATE])
 
 
+def beat(folder, slot):
+    path = folder / slot / "alive"
+    path.parent.mkdir()
+    path.touch()
+    return path
+
+
 def test_a_sensor_that_goes_round_is_well(tmp_path):
-    (tmp_path / "alive").touch()
+    beat(tmp_path, "b")
     assert trouble(tmp_path, time.time()) == ""
     assert main([str(tmp_path)]) == 0
 
 
 def test_a_sensor_that_hangs_or_is_not_there_is_not_well(tmp_path):
     assert "no sensor" in trouble(tmp_path, time.time())
-    (tmp_path / "alive").touch()
-    os.utime(tmp_path / "alive", (1000, 1000))
+    os.utime(beat(tmp_path, "a"), (900, 900))
+    os.utime(beat(tmp_path, "b"), (1000, 1000))
     assert "31 s ago" in trouble(tmp_path, 1031)
     assert trouble(tmp_path, 1029) == ""
     assert main([str(tmp_path)]) == 1
