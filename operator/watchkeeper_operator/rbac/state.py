@@ -97,8 +97,10 @@ class State:
                 _drop(self._bindings_of_holder, holder.id, key)
 
     def put_pod(self, pod: Pod) -> None:
-        self.remove_pod(pod.metadata.namespace, pod.metadata.name)
         running = running_of(pod)
+        if self.pods.get((pod.metadata.namespace, pod.metadata.name)) == running:
+            return  # its status changes all the time
+        self.remove_pod(pod.metadata.namespace, pod.metadata.name)
         self.pods[pod.metadata.namespace, pod.metadata.name] = running
         self.workloads[running.account][running.workload] += 1
         if running.in_daemon_set:
