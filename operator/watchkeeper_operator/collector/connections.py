@@ -57,6 +57,19 @@ class Connection(RequestHandler):
         super().connection_made(transport)
         cast("Server", self._manager).admit(self)
 
+    def handle_error(self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None) -> web.StreamResponse:
+        """What is no HTTP is counted, not logged: a stranger writes neither our log nor our answer (`message` repeats what it sent)."""
+        del message
+        if status >= 500:
+            log.error("a request could not be answered", exc_info=exc)
+        if self._manager is not None:
+            cast("Server", self._manager).refused["malformed" if status < 500 else "failed"] += 1
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer had begun")
+        answer = web.Response(status=status, text="Malformed" if status < 500 else "Failed")
+        answer.force_close()
+        return answer
+
 
 class Server(web.Server):
     """aiohttp's server with bounds. `clock`: seconds since the epoch, as certificates have them."""

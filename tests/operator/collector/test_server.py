@@ -134,6 +134,46 @@ def test_a_body_that_turns_out_too_large_is_refused() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x16\x03\x01 no http\r\n\r\n",
+        b"POST /v1/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+        b"POST /v1/echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n",
+        b"GET /" + b"x" * 10_000 + b" HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"".join(b"h%d: x\r\n" % number for number in range(200)) + b"\r\n",
+        b"GET / HTTP/1.1\r\nx: \x1b[31mred\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+    ],
+)
+def test_what_is_no_http_is_refused_and_writes_nothing_to_the_log(sent: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    async def run() -> None:
+        async with serving([a_route()]) as running:
+            reader, writer = await running.raw(None)
+            writer.write(sent)
+            told = await asyncio.wait_for(reader.read(), 5)
+            assert told.split()[1] in (b"400", b"404", b"401")
+            assert b"red" not in told
+            writer.close()
+
+    with caplog.at_level("INFO"):
+        asyncio.run(run())
+    assert caplog.records == []
+
+
+def test_a_mistake_of_ours_is_logged_and_tells_the_caller_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    async def fail(_: Call) -> Answer:
+        raise KeyError("inner words")
+
+    async def run() -> None:
+        async with serving([Route("POST", "/v1/echo", Role.SENSOR, LIMIT, fail)]) as running:
+            assert await running.ask("POST", "/v1/echo", running.authorities.sensor(), b"x") == (500, b"Failed")
+            assert running.server.refused == {"failed": 1}
+
+    asyncio.run(run())
+    assert [one.getMessage() for one in caplog.records] == ["a request could not be answered"]
+
+
 def test_a_body_that_comes_by_drops_is_given_up() -> None:
     async def take(call: Call) -> Answer:
         return Answer(await call.body())
