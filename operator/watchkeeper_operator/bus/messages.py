@@ -46,7 +46,7 @@ class Acknowledgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Discarded(msgspec.Struct, frozen=True, kw_only=True):
     """Payload of topic `discarded`: a node said what it may not say, or somebody asked with a sensor's token for what a sensor does not ask.
 
-    reason    one word: `AnotherNodesPod`, `PodUnknown`, `PolicyUnknown`, `NotCovered`, `NotItsKind`, `Unreadable`, `SecondCertificate`
+    reason    one word: `AnotherNodesPod`, `AnotherIdentity`, `PodUnknown`, `PolicyUnknown`, `NotCovered`, `NotItsKind`, `Unreadable`, `SecondCertificate`
     pod       `namespace/name` that it was about; of SecondCertificate the sensor's own
     address   who asked, where that is known
     count     how many of this reason in one delivery; `examples` holds the first of them as they came
