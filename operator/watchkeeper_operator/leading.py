@@ -61,7 +61,7 @@ class Leader:
         self._incidents = Incidents(store, settings.incidents, epoch=epoch, clock=time.time_ns, spread=random.random, program=policies.judged.program)
         self._rights = RightsWatch(cluster, policies, self._incidents.intake, store)
         self._logs = LogSources()
-        self._audit = Watching(cluster, self._logs, lambda: policies.judged.program, self._ask_nonce, time.time_ns)
+        self._audit = Watching(cluster, self._logs, lambda: policies.judged.program, self._ask_nonce, self._incidents.intake.hand_in, time.time_ns)
 
     async def run(self) -> None:
         """Until cancelled, or until a part fails: then as an ExceptionGroup."""
@@ -110,7 +110,7 @@ class Leader:
     async def _take(self, messages: Sequence[Message]) -> None:
         """Every message of every collector, for those who look at states."""
         await self._following.take(messages)
-        await self._logs.take(messages)
+        await self._audit.take(messages)
 
     async def _ask_nonce(self) -> str | None:
         """A nonce for canaries, of the first collector that gives one; None where none does."""

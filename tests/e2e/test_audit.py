@@ -9,6 +9,7 @@ import json
 import secrets
 import ssl
 import time
+from pathlib import Path
 
 import pytest
 from tests.support.audit_collectors import CANARY_KEY, audited
@@ -19,9 +20,14 @@ from watchkeeper_operator.audit import canaries, nonces
 from watchkeeper_operator.audit.coverage import coverage, probes
 from watchkeeper_operator.audit.demands import demands
 from watchkeeper_operator.audit.levels import Asked, logged, read_policy, shipped_text
+from watchkeeper_operator.audit.sources import LogSources
+from watchkeeper_operator.audit.state import encode_state
+from watchkeeper_operator.audit.watching import Watching
+from watchkeeper_operator.bus.messages import Message
 from watchkeeper_operator.cluster import Cluster
 from watchkeeper_operator.names import CANARY_ACCOUNT, SYSTEM_NAMESPACE
 
+ROOT = Path(__file__).parents[2]
 BINDING = """
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
@@ -261,3 +267,47 @@ def test_a_kubelet_that_is_asked_by_somebody_else_than_the_api_server_is_seen(ru
     assert "system:serviceaccount:shop:web" in found.message
     time.sleep(2)
     assert len([one for _, one in collector.detections() if one.policy == "k8s-kubelet-through-proxy"]) == 1
+
+
+# the leader's watch, as it runs
+
+
+def test_the_leader_writes_what_it_knows_to_the_log_source(running):
+    server, collector = running
+    server.kubectl("apply", "--server-side", "-f", str(ROOT / "crds" / "logsource.yaml"))
+    server.kubectl("wait", "--for=condition=Established", "crd/logsources.watchkeeper.dev")
+    source = "apiVersion: watchkeeper.dev/v1alpha1\nkind: LogSource\nmetadata: {name: control-plane}\nspec: {type: AuditWebhook}"
+    server.kubectl("create", "-f", "-", stdin=source)
+    server.kubectl("create", "namespace", SYSTEM_NAMESPACE, check=False)
+    server.kubectl("create", "serviceaccount", CANARY_ACCOUNT, "-n", SYSTEM_NAMESPACE, check=False)
+    sources = LogSources()
+
+    async def ask_nonce() -> str:
+        return nonces.nonce(CANARY_KEY, int(time.time()), secrets.token_bytes(nonces.RANDOM_BYTES))
+
+    async def nobody(_found) -> None:
+        raise AssertionError("no node told anything")
+
+    def status() -> dict:
+        return json.loads(server.kubectl("get", "logsource", "control-plane", "-o", "json")).get("status", {})
+
+    async def act() -> dict:
+        async with Cluster.connect(server.kubeconfig) as cluster:
+            watching = Watching(cluster, sources, library_program, ask_nonce, nobody, time.time_ns)
+            task = asyncio.create_task(watching.run())
+            end = time.monotonic() + 90
+            while "coverage" not in (found := await asyncio.to_thread(status)) and time.monotonic() < end and not task.done():
+                await watching.take([Message(1, "log-state", f"audit/{one.source}/{one.replica}", 1, encode_state(one)) for one in collector.states.report()])
+                await asyncio.sleep(0.5)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            return found
+
+    found = asyncio.run(act())
+    conditions = {one["type"]: (one["status"], one["reason"]) for one in found["conditions"]}
+    print(
+        f"LogSource: {found['coverage']['arrived']} of {found['coverage']['sent']} canaries, lag p99 {found['lagMilliseconds']} ms, {found['recordsPerSecond']}/s"
+    )
+    assert conditions["Receiving"] == ("True", "Arriving")
+    assert conditions["Covered"] == ("False", "BlindRules")
+    assert [one["rule"] for one in found["coverage"]["blindRules"]] == ["secret-made"]

@@ -8,8 +8,13 @@ from watchkeeper_cli.cases import CaseJudge, cases_beside
 from watchkeeper_cli.policy_set import library, library_program
 
 POLICIES = {path.stem: path for path in sorted(library().rglob("*.yaml")) if path.stem.startswith(("linux-", "container-")) and path.parent.name != "lists"}
-RECORDS = {"linux-exec-from-temporary-folder/temporary-folder", "linux-system-user-interactive/shell", "linux-hidden-file/in-a-temporary-folder"}
-"""P4, said of where a program lies or as whom it runs, whatever else its name and arguments say."""
+RECORDS = {
+    "linux-exec-from-temporary-folder/temporary-folder",
+    "linux-system-user-interactive/shell",
+    "linux-hidden-file/in-a-temporary-folder",
+    "exec-past-audit/entered",
+}
+"""P4, said of where a program lies, as whom it runs or where it came from, whatever else its name and arguments say."""
 
 
 @pytest.fixture(scope="module")

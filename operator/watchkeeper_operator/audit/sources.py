@@ -80,6 +80,11 @@ class LogSources:
         """When the newest event of a source was logged; 0: none was."""
         return max((state.last_event_at for state in self._source(name).states.values()), default=0)
 
+    @property
+    def complete_until(self) -> int:
+        """What every source that is not silent has been heard up to; 0 where there is none."""
+        return min((newest for name, source in self._sources.items() if source.gaps.silence is None and (newest := self.newest(name))), default=0)
+
     def status(self, name: str, spec: Mapping[str, Any], before: Mapping[str, Any], *, generation: int, now: int) -> dict[str, Any]:
         """What is to be written to the LogSource of this name."""
         source = self._source(name)

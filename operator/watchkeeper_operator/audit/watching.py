@@ -1,13 +1,16 @@
-"""The leader's watch over audit logs: canaries every ten minutes, the API server's own count of failures every minute, and the status of each LogSource."""
+"""The leader's watch over audit logs: canaries every ten minutes, the API server's own count of failures every minute, the status of each LogSource, and
+commands in containers that the log knows nothing of.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from watchkeeper_operator.audit import canaries
+from watchkeeper_operator.audit.bypass import Bypasses
 from watchkeeper_operator.audit.coverage import coverage, probes
 from watchkeeper_operator.audit.demands import demands
 from watchkeeper_operator.audit.gaps import dropped
@@ -17,10 +20,12 @@ from watchkeeper_operator.kinds import LOG_SOURCES
 from watchkeeper_operator.shapes import Object
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
+    from watchkeeper_detection.detection import Detection
     from watchkeeper_detection.program import Program
     from watchkeeper_operator.audit.sources import LogSources
+    from watchkeeper_operator.bus.messages import Message
     from watchkeeper_operator.cluster import Cluster
 
 CANARIES_SECONDS = 600.0
@@ -38,13 +43,20 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Watching:
-    """`ask_nonce`: a nonce of a collector's, None where none can be asked now. `clock`: nanoseconds since the epoch."""
+    """`ask_nonce`: a nonce of a collector's, None where none can be asked now; `hand_in`: detections of ours, durably (`Intake.hand_in`). `clock`: ns since the epoch."""
 
     cluster: Cluster
     sources: LogSources
     program: Callable[[], Program]
     ask_nonce: Callable[[], Awaitable[str | None]]
+    hand_in: Callable[[Sequence[Detection]], Awaitable[None]]
     clock: Callable[[], int]
+    bypasses: Bypasses = field(default_factory=Bypasses)
+
+    async def take(self, messages: Sequence[Message]) -> None:
+        """What the leader fetches, before it is acknowledged (`others` of `bus.fetching.fetch`); it may come twice."""
+        await self.sources.take(messages)
+        self.bypasses.take(messages)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -52,6 +64,7 @@ class Watching:
             group.create_task(self._test_coverage())
             group.create_task(self._watch_metrics())
             group.create_task(self._write_statuses())
+            group.create_task(self._decide_bypasses())
 
     # coverage
 
@@ -90,6 +103,15 @@ class Watching:
             except ClusterError as fault:
                 log.warning("the API server's metrics: %s", fault)
             await asyncio.sleep(METRICS_SECONDS)
+
+    # commands past the API server
+
+    async def _decide_bypasses(self) -> None:
+        while True:
+            found = self.bypasses.decide(self.sources.complete_until, self.clock())
+            if found:
+                await self.hand_in(found)
+            await asyncio.sleep(LOOK_SECONDS)
 
     # status
 

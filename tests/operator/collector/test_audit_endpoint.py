@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import json
-import socket
 import time
 from contextlib import asynccontextmanager
 
-import aiohttp
-import aiohttp.abc
 import pytest
 from prometheus_client import CollectorRegistry
 from sqlalchemy import text
 from tests.support.audit import a_batch, an_administrator_binding, an_audit_event
-from tests.support.collectors import NAME, serving
+from tests.support.collectors import serving
 
 from watchkeeper_cli.policy_set import library_program
 from watchkeeper_detection import wire
 from watchkeeper_operator.audit import nonces
-from watchkeeper_operator.audit.asking import nonce_of
 from watchkeeper_operator.audit.configuring import PATH
 from watchkeeper_operator.audit.state import decode_state
 from watchkeeper_operator.authority.roles import Role
-from watchkeeper_operator.bus.fetching import Collector
 from watchkeeper_operator.bus.queue import Queue
 from watchkeeper_operator.bus.taking import Bounds
 from watchkeeper_operator.collector.audit_endpoint import AuditEndpoint
@@ -193,31 +187,18 @@ def test_a_report_says_how_late_events_come(tmp_path):
 # canaries' nonces
 
 
-class Loopback(aiohttp.abc.AbstractResolver):
-    """Every name is this machine's."""
-
-    async def resolve(self, host, port=0, family=socket.AF_INET):
-        return [{"hostname": host, "host": "127.0.0.1", "port": port, "family": family, "proto": 0, "flags": 0}]
-
-    async def close(self):
-        pass
-
-
 def test_a_nonce_is_given_to_the_operator_alone_and_known_by_every_replica_of_the_key():
     key = nonces.key_from("a key in PEM")
     route = CanaryNonces(lambda: (key, b"old"), clock=lambda: 1000.5, random=bytes).route
 
     async def act():
-        async with serving([route]) as collector, aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=Loopback())) as session:
-            given = []
-            for role in (Role.OPERATOR, Role.SENSOR, Role.AUDIT):
-                identity = collector.authorities.client(role)
-                asked = Collector(f"https://{NAME}:{collector.port}", session, functools.partial(collector.tls, identity))
-                given.append((await nonce_of([asked]), (await collector.ask("POST", route.path, identity))[0]))
-            return given
+        async with serving([route]) as collector:
+            return [await collector.ask("POST", route.path, collector.authorities.client(role)) for role in (Role.OPERATOR, Role.SENSOR, Role.AUDIT)]
 
-    (made, _), *others = asyncio.run(act())
-    assert others == [(None, 403)] * 2
+    (status, answer), *others = asyncio.run(act())
+    assert others == [(403, b"WrongRole")] * 2
+    assert status == 200
+    made = json.loads(answer)["nonce"]
     assert nonces.is_ours((b"other", key), made, 1010)
     assert not nonces.is_ours((b"old",), made, 1010)
     assert not nonces.is_ours((key,), made, 1000 + nonces.VALID_SECONDS + 1)
