@@ -92,9 +92,10 @@ class Leader:
         }
         return own | {f"watch of {kind}": watch for kind, watch in self._rights.watches.items()}
 
-    def _nodes_changed(self, uids: set[str]) -> None:
+    def _nodes_changed(self, uids: set[str], confirmed: bool) -> None:  # noqa: FBT001 (as Following calls it)
         self._sensors.wake_nodes(self._following, uids)
-        self._statuses.nodes_changed()
+        if confirmed:
+            self._statuses.nodes_changed()
 
     async def _use_policies(self) -> None:
         number = 0

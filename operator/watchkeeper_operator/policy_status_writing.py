@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from watchkeeper_operator import kinds
 from watchkeeper_operator.cluster_errors import NotFound
 from watchkeeper_operator.policy_objects import EXCEPTION, LIST, POLICY, Key, Written
-from watchkeeper_operator.policy_statuses import Held, Known, on_nodes, status_of
+from watchkeeper_operator.policy_statuses import Held, Known, on_nodes, stands_of, status_of
 from watchkeeper_operator.reconciling import Reconciler
 from watchkeeper_operator.sensors.node_statuses import rfc3339
 
@@ -42,20 +42,22 @@ class PolicyStatuses:
         self._on_nodes: frozenset[tuple[str, str]] = frozenset()
         self._held: dict[Key, Held] = {}
         self._nodes_changed = asyncio.Event()
+        self._known: Known | None = None  # made anew when something changed
+        self._silent: frozenset[str] = frozenset()
 
     def nodes_changed(self) -> None:
         """A node confirmed something, came or went."""
         self._nodes_changed.set()
 
     def held_back(self, held: dict[Key, Held]) -> None:
-        self._held = held
+        self._held, self._known = held, None
         self._loop.wake(*("/".join(key) for key in held))
 
     async def run(self, cluster: Cluster, following: Following, events: OwnEvents) -> None:
         """Until cancelled. `cluster`: in the leader's epoch."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow_verdicts())
-            tasks.create_task(self._follow_nodes())
+            tasks.create_task(self._follow_nodes(following))
             tasks.create_task(self._loop.run(lambda key: self._write(cluster, following, events, key)))
 
     async def _follow_verdicts(self) -> None:
@@ -63,19 +65,22 @@ class PolicyStatuses:
         while True:
             judged = await self._policies.after(number)
             number = judged.number
-            self._on_nodes = on_nodes(judged.program)
+            self._on_nodes, self._known = on_nodes(judged.program), None
             self._loop.forget("/".join(key) for key in self._told if key not in judged.verdicts)
             for key, verdict in judged.verdicts.items():
                 self._loop.wake("/".join(key), after=0.0 if verdict.accepted else FIRST)
 
-    async def _follow_nodes(self) -> None:
+    async def _follow_nodes(self, following: Following) -> None:
         while True:
             try:
                 async with asyncio.timeout(RESYNC_SECONDS):
                     await self._nodes_changed.wait()
             except TimeoutError:
-                pass  # silence is news as well
+                if following.nodes.silent(self._clock()) == self._silent:
+                    continue
+            self._silent = following.nodes.silent(self._clock())
             self._nodes_changed.clear()
+            self._known = None
             self._loop.wake(*("/".join(key) for key in self._policies.judged.verdicts if key.kind != LIST))
             await asyncio.sleep(NODES_SECONDS)
 
@@ -86,7 +91,7 @@ class PolicyStatuses:
         verdict = judged.verdicts.get(key)
         if verdict is None or current is None or current.metadata.generation != verdict.written.generation:
             return  # gone, or judged again in a moment
-        status = status_of(verdict, current.status, self._known(judged, following))
+        status = status_of(verdict, current.status, self._now_known(judged, following))
         before = {name: value for name, value in current.status.items() if name != "epoch"}
         if status == before:
             return
@@ -96,9 +101,13 @@ class PolicyStatuses:
             return
         await self._tell(events, key, verdict)
 
-    def _known(self, judged: Judged, following: Following) -> Known:
-        now = self._clock()
-        return Known(judged, following.shares, following.nodes.with_sensor(), self._on_nodes, self._held, now, rfc3339(now))
+    def _now_known(self, judged: Judged, following: Following) -> Known:
+        if self._known is None or self._known.judged is not judged:
+            now = self._clock()
+            stands = stands_of(following.nodes.with_sensor(), following.shares, now)
+            since = {key: number for key, (_, number) in following.shares.since.items()}
+            self._known = Known(judged, since, stands, self._on_nodes, self._held, rfc3339(now))
+        return self._known
 
     async def _tell(self, events: OwnEvents, key: Key, verdict: Verdict) -> None:
         """An event for each revision that is refused, and for none that is accepted but after a refusal."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from watchkeeper_detection.policy import ROOT_NAMESPACE
+from watchkeeper_detection.policy.errors import printable
 from watchkeeper_detection.policy.policy_status import FAILING_NAMED
 from watchkeeper_detection.vocabulary import kernel
 from watchkeeper_operator.policy_objects import EXCEPTION, LIST, POLICY, Key
@@ -13,7 +14,7 @@ from watchkeeper_operator.resources.conditions import Reason, Said, Type, carrie
 from watchkeeper_operator.sensors.nodes import is_silent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from watchkeeper_detection.program import Program
     from watchkeeper_operator.policy_verdicts import Judged, Verdict
@@ -33,21 +34,54 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class Stand:
+    """Where a node stands, for all policies at once.
+
+    trouble    why it holds none of them that can be relied on; ""
+    confirmed  the latest judgement of which it holds everything
+    refused    policy, as `namespace/name` → why it does not hold it, or a rule of it
+    """
+
+    name: str
+    wanted: frozenset[Key]
+    trouble: str
+    confirmed: int
+    refused: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
     """All that statuses are made of.
 
-    nodes     that a Sensor watches, with what was heard of them
+    since     object → number of the judgement that brought what is in force of it
+    stands    of the nodes that a Sensor watches, by name
     on_nodes  (namespace, name) of policies of which nodes judge a part
-    now, at   ns since the epoch, and the same as RFC 3339
+    at        now, RFC 3339
     """
 
     judged: Judged
-    shares: Shares
-    nodes: Sequence[tuple[Node, Heard | None]]
+    since: Mapping[Key, int]
+    stands: Sequence[Stand]
     on_nodes: frozenset[tuple[str, str]]
     held: Mapping[Key, Held]
-    now: int
     at: str
+
+
+def stands_of(nodes: Iterable[tuple[Node, Heard | None]], shares: Shares, now: int) -> list[Stand]:
+    """`now`: ns since the epoch."""
+    return [_stand(node, heard, shares, now) for node, heard in nodes]
+
+
+def _stand(node: Node, heard: Heard | None, shares: Shares, now: int) -> Stand:
+    uid = node.metadata.uid
+    wanted = shares.wanted.get(uid, frozenset())
+    if heard is None:
+        return Stand(node.metadata.name, wanted, "no sensor was heard", -1, {})
+    trouble = "the sensor is silent" if is_silent(heard, now) else ""
+    refused: dict[str, str] = {}
+    for one in heard.state.not_in_force:
+        refused.setdefault("/".join(one.policy.split("/")[:2]), printable(one.reason)[:REASON_CHARACTERS].strip() or "refused")
+    return Stand(node.metadata.name, wanted, trouble, shares.confirmed(uid, heard.state.policies_revision), refused)
 
 
 def on_nodes(program: Program) -> frozenset[tuple[str, str]]:
@@ -67,7 +101,7 @@ def status_of(verdict: Verdict, before: Mapping[str, Any], known: Known) -> dict
     status: dict[str, Any] = {"observedGeneration": generation}
     if key.kind != LIST:
         nodes = nodes_of(verdict, known)
-        said.append(in_force(verdict, nodes, watched=len(known.nodes)))
+        said.append(in_force(verdict, nodes, watched=len(known.stands)))
         if nodes is not None:
             status["nodes"] = nodes
     if key.kind == POLICY and (revision := _revision(verdict, before, known)) is not None:
@@ -90,27 +124,19 @@ def nodes_of(verdict: Verdict, known: Known) -> dict[str, Any] | None:
     written, place = verdict.in_force, policy_key(verdict)
     if written is None or not {(place.namespace, place.name), (ROOT_NAMESPACE, place.name)} & known.on_nodes:
         return None
-    meant = [(node, heard) for node, heard in known.nodes if known.shares.is_meant(written.key, node.metadata.uid)]
-    failing = [(node.metadata.name, why) for node, heard in meant if (why := _why_not(verdict, node, heard, known))]
-    counts: dict[str, Any] = {"total": len(meant), "inForce": len(meant) - len(failing)}
+    key = written.key
+    since, name = known.since.get(key, 0), f"{key.namespace}/{key.name}" if key.kind == POLICY else ""
+    total, failing = 0, []
+    for stand in known.stands:
+        if key in stand.wanted:
+            total += 1
+            if why := stand.trouble or stand.refused.get(name) or ("" if stand.confirmed >= since else "it has an older revision"):
+                failing.append((stand.name, why))
+    counts: dict[str, Any] = {"total": total, "inForce": total - len(failing)}
     if failing:
-        named = written.key.namespace == ROOT_NAMESPACE
+        named = key.namespace == ROOT_NAMESPACE
         counts["failing"] = [({"node": node} if named else {}) | {"reason": why} for node, why in failing[:FAILING_NAMED]]
     return counts
-
-
-def _why_not(verdict: Verdict, node: Node, heard: Heard | None, known: Known) -> str:
-    """Why the node does not hold it; "" when it does."""
-    if heard is None:
-        return "no sensor was heard"
-    if is_silent(heard, known.now):
-        return "the sensor is silent"
-    key = verdict.written.key
-    name = f"{key.namespace}/{key.name}"
-    for one in heard.state.not_in_force:
-        if key.kind == POLICY and (one.policy == name or one.policy.startswith(f"{name}/")):
-            return one.reason[:REASON_CHARACTERS] or "refused"
-    return "" if known.shares.holds(key, node.metadata.uid, heard.state.policies_revision) else "it has an older revision"
 
 
 def in_force(verdict: Verdict, nodes: Mapping[str, Any] | None, *, watched: int) -> Said:

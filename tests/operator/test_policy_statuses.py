@@ -15,7 +15,7 @@ from watchkeeper_operator.collector.policy_share import share_of
 from watchkeeper_operator.policy_judging import Judge
 from watchkeeper_operator.policy_objects import Key, Written
 from watchkeeper_operator.policy_quotas import TenantLimits
-from watchkeeper_operator.policy_statuses import Held, Known, on_nodes, status_of
+from watchkeeper_operator.policy_statuses import Held, Known, on_nodes, stands_of, status_of
 from watchkeeper_operator.sensors.nodes import SILENT_NS, Heard, Node, NodeMetadata
 from watchkeeper_operator.sensors.shares import Shares
 
@@ -61,7 +61,8 @@ class World:
 
     def status(self, name, namespace=ROOT, kind="RuntimePolicy", before=None, held=None, now=NOW):
         pairs = [(node, self.heard.get(node.metadata.uid)) for node in self.nodes]
-        known = Known(self.judged, self.shares, pairs, on_nodes(self.judged.program), held or {}, now, AT)
+        since = {key: number for key, (_, number) in self.shares.since.items()}
+        known = Known(self.judged, since, stands_of(pairs, self.shares, now), on_nodes(self.judged.program), held or {}, AT)
         return status_of(self.judged.verdicts[Key(kind, namespace, name)], before or {}, known)
 
 

@@ -50,9 +50,9 @@ class Pod(msgspec.Struct, frozen=True):
 
 
 class Following:
-    """`changed` is called when something did: with uids of nodes, or without for all."""
+    """`changed` is called when something did: with uids of nodes, or without for all; and whether it may change on how many nodes a policy is in force."""
 
-    def __init__(self, cluster: Cluster, policies: PolicySet, changed: Callable[[set[str]], None]) -> None:
+    def __init__(self, cluster: Cluster, policies: PolicySet, changed: Callable[[set[str], bool], None]) -> None:
         self.nodes = Nodes()
         self.shares = Shares()
         self.watch_nodes: Watch[Node] = Watch(cluster, kinds.NODES, Node)
@@ -75,6 +75,7 @@ class Following:
     async def take(self, messages: Sequence[Message]) -> None:
         """Messages of all topics, as they come from a collector; states of nodes are meant."""
         heard: set[str] = set()
+        confirmed = False
         for message in messages:
             if message.topic != "node-state" or not message.source.startswith(NODE_SOURCE):
                 continue
@@ -84,10 +85,12 @@ class Following:
             except msgspec.DecodeError:
                 log.warning("the state of a node can't be read: its sensor or the collector is of another version")
                 continue
-            if self.nodes.hear(uid, state, message.received_at):
+            news = self.nodes.hear(uid, state, message.received_at)
+            confirmed |= news == "policies"
+            if news != "old":
                 heard.add(uid)
         if heard:
-            self._tell(heard)
+            self._tell(heard, confirmed)
 
     async def _follow_nodes(self) -> None:
         async for change in self.watch_nodes:
@@ -98,7 +101,7 @@ class Following:
                 self.shares.forget_all_but(self.nodes.by_uid)
                 self._stale.update(node.metadata.name for node in self.nodes.by_uid.values()) if change.kind == "listed" else None
                 self._woken.set()
-                self._tell(set())
+                self._tell(set(), True)
 
     def _is_news(self, node: Node, *, deleted: bool) -> bool:
         """Heartbeats change nothing that is read here."""
@@ -143,4 +146,4 @@ class Following:
             for node in [node for node in self.nodes.by_uid.values() if node.metadata.name in stale]:
                 self.shares.share(node, list(self._pods[node.metadata.name].values()), judged.in_force, judged.number)
                 await asyncio.sleep(0)
-            self._tell(set())
+            self._tell(set(), True)

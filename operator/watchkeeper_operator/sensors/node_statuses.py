@@ -57,7 +57,7 @@ def _policies(state: NodeState) -> dict[str, Any]:
         if QUALIFIED.fullmatch(name) and len(name) <= 127:
             refused.setdefault(name, _text(one.reason, SENTENCE) or "refused")
     return {
-        "revision": _text(state.policies_revision, TAG),
+        "revision": _text(state.policies_revision, TAG) or "unreadable",
         "policies": _number(state.policies),
         "rules": _number(state.rules),
         "refused": len(refused),
@@ -131,7 +131,8 @@ def _news(status: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _text(text: str, characters: int) -> str:
-    return printable(text[:characters])[:characters]
+    """Fit for the schema: something to read, on one line."""
+    return printable(text[:characters])[:characters].strip()
 
 
 def _distinct(texts: tuple[str, ...], characters: int, count: int) -> list[str]:

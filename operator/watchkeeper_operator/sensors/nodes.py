@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -46,13 +46,20 @@ class Nodes:
     watched: dict[str, str] = field(default_factory=dict)  # uid → name of the Sensor
     heard: dict[str, Heard] = field(default_factory=dict)
 
-    def hear(self, uid: str, state: NodeState, at: int) -> bool:
-        """Whether that is news: of a node that there is, and later than what was known."""
+    def hear(self, uid: str, state: NodeState, at: int) -> Literal["old", "counts", "policies"]:
+        """What that is: of no node or no later than what was known; of interest to the node's own status; or to those of policies too."""
         before = self.heard.get(uid)
         if uid not in self.by_uid or (before is not None and before.at >= at):
-            return False
+            return "old"
         self.heard[uid] = Heard(state, at)
-        return True
+        if before is None or at - before.at > SILENT_NS:
+            return "policies"
+        same = (before.state.policies_revision, before.state.not_in_force) == (state.policies_revision, state.not_in_force)
+        return "counts" if same else "policies"
+
+    def silent(self, now: int) -> frozenset[str]:
+        """Uids of nodes that were heard, and are no longer."""
+        return frozenset(uid for uid, heard in self.heard.items() if is_silent(heard, now))
 
     def recall(self, name: str, heard: Heard | None) -> None:
         """What an earlier leader heard of a node, until it is heard again."""

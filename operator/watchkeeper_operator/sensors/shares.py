@@ -30,6 +30,7 @@ class Shares:
     wanted: dict[str, frozenset[Key]] = field(default_factory=dict)
     seen: dict[str, dict[str, int]] = field(default_factory=dict)
     since: dict[Key, tuple[tuple[str, int], int]] = field(default_factory=dict)  # revision of an object in force, and the judgement that brought it
+    _sets: dict[str, frozenset[Key]] = field(default_factory=dict)  # most nodes are to hold the same
 
     def judged(self, judged: Judged) -> None:
         """What is in force from now on; `share` follows for each node."""
@@ -42,9 +43,13 @@ class Shares:
         """`number`: of the judgement that `in_force` is of."""
         share = share_of(in_force, pods, node.metadata.labels)
         uid = node.metadata.uid
-        self.wanted[uid] = frozenset(one.key for group in share for one in group)
+        revision = revision_of(share)
+        if revision not in self._sets:
+            self._sets = {name: keys for name, keys in self._sets.items() if keys in self.wanted.values()}
+            self._sets[revision] = frozenset(one.key for group in share for one in group)
+        self.wanted[uid] = self._sets[revision]
         revisions = self.seen.setdefault(uid, {})
-        revisions.pop(revision := revision_of(share), None)
+        revisions.pop(revision, None)
         revisions[revision] = number
         while len(revisions) > REVISIONS_KEPT:
             del revisions[next(iter(revisions))]
@@ -54,12 +59,9 @@ class Shares:
         self.wanted = {uid: keys for uid, keys in self.wanted.items() if uid in there}
         self.seen = {uid: revisions for uid, revisions in self.seen.items() if uid in there}
 
-    def is_meant(self, key: Key, uid: str) -> bool:
-        return key in self.wanted.get(uid, ())
-
-    def holds(self, key: Key, uid: str, confirmed: str) -> bool:
-        """Whether the node holds what is in force of the object, by the revision that it confirmed."""
-        return key in self.since and self.seen.get(uid, {}).get(confirmed, -1) >= self.since[key][1]
+    def confirmed(self, uid: str, revision: str) -> int:
+        """The latest judgement of which the node holds all that it is to hold, by the revision that it confirmed; -1: of none that is known."""
+        return self.seen.get(uid, {}).get(revision, -1)
 
     def is_current(self, uid: str, confirmed: str) -> bool:
         """Whether the node confirmed all that it is to hold now."""

@@ -109,10 +109,12 @@ def test_a_node_that_two_sensors_select_is_the_older_ones():
 def test_what_an_unknown_node_or_an_older_message_says_is_no_news():
     nodes = Nodes()
     nodes.there([a_node("a")])
-    assert not nodes.hear("uid-b", WELL, 5)
-    assert nodes.hear("uid-a", WELL, 5)
-    assert not nodes.hear("uid-a", WELL, 5)
-    assert nodes.hear("uid-a", WELL, 6)
+    assert nodes.hear("uid-b", WELL, 5) == "old"
+    assert nodes.hear("uid-a", WELL, 5) == "policies"
+    assert nodes.hear("uid-a", WELL, 5) == "old"
+    assert nodes.hear("uid-a", msgspec.structs.replace(WELL, delivered=7), 6) == "counts"
+    assert nodes.hear("uid-a", msgspec.structs.replace(WELL, policies_revision="r2"), 7) == "policies"
+    assert nodes.hear("uid-a", msgspec.structs.replace(WELL, policies_revision="r2"), 8 + SILENT_NS) == "policies"
     nodes.there([])
     assert nodes.heard == {}
 
