@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -104,6 +105,7 @@ def main() -> int:
     parser.add_argument("command", choices=COMMANDS)
     command = COMMANDS[parser.parse_args().command]
     CACHE.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that folders half made are removed
     with (CACHE / "cluster-lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
