@@ -17,6 +17,7 @@ from watchkeeper_operator.audit.watching import Watching
 from watchkeeper_operator.authority.keeping import Keeping
 from watchkeeper_operator.handlers import running as reacting
 from watchkeeper_operator.handlers import sensors as sensor_handlers
+from watchkeeper_operator.held_back import HeldBack
 from watchkeeper_operator.incidents.running import Incidents
 from watchkeeper_operator.own_events import OwnEvents
 from watchkeeper_operator.policy_status_writing import PolicyStatuses
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+    from watchkeeper_detection.node_wire import NodeState
     from watchkeeper_operator.bus.messages import Message
     from watchkeeper_operator.cluster import Cluster
     from watchkeeper_operator.health import Health
@@ -56,7 +58,8 @@ class Leader:
         self._events = OwnEvents(cluster, settings.identity, metrics)
         self._statuses = PolicyStatuses(policies, health, metrics)
         self._sensors = Sensors(Image(settings.sensor_image, settings.version), health, metrics)
-        self._following = Following(cluster, policies, self._nodes_changed)
+        self._following = Following(cluster, policies, self._nodes_changed, self._node_heard)
+        self._held = HeldBack(store, epoch, time.time_ns)
         self._keeping = Keeping(cluster, settings.identity)
         self._incidents = Incidents(store, settings.incidents, epoch=epoch, clock=time.time_ns, spread=random.random, program=policies.judged.program)
         self._rights = RightsWatch(cluster, policies, self._incidents.intake, store)
@@ -70,12 +73,15 @@ class Leader:
             self._health.attend(name, watch)
         try:
             await self._policies.after(0)
+            await self._held.load()
+            self._statuses.held_back(self._held.by_exception())
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._keeping.run())
                 tasks.create_task(self._following.run())
                 tasks.create_task(self._statuses.run(self._cluster, self._following, self._events))
                 tasks.create_task(self._sensors.run_sensors(self._cluster, self._following))
                 tasks.create_task(self._sensors.run_nodes(self._cluster, self._following))
+                tasks.create_task(self._held.run())
                 tasks.create_task(self._use_policies())
                 tasks.create_task(self._run_incidents())
                 tasks.create_task(self._rights.run())
@@ -96,6 +102,10 @@ class Leader:
         self._sensors.wake_nodes(self._following, uids)
         if confirmed:
             self._statuses.nodes_changed()
+
+    def _node_heard(self, uid: str, state: NodeState, at: int) -> None:
+        if self._held.take(uid, state, at, self._policies.judged.in_force):
+            self._statuses.held_back(self._held.by_exception())
 
     async def _use_policies(self) -> None:
         number = 0

@@ -50,15 +50,18 @@ class Pod(msgspec.Struct, frozen=True):
 
 
 class Following:
-    """`changed` is called when something did: with uids of nodes, or without for all; and whether it may change on how many nodes a policy is in force."""
+    """`changed` is called when something did: with uids of nodes, or without for all; and whether it may change on how many nodes a policy is in force. `heard`: of each
+    state that a node told, with its uid and the time, ns since the epoch.
+    """
 
-    def __init__(self, cluster: Cluster, policies: PolicySet, changed: Callable[[set[str], bool], None]) -> None:
+    def __init__(self, cluster: Cluster, policies: PolicySet, changed: Callable[[set[str], bool], None], heard: Callable[[str, NodeState, int], None]) -> None:
         self.nodes = Nodes()
         self.shares = Shares()
         self.watch_nodes: Watch[Node] = Watch(cluster, kinds.NODES, Node)
         self.watch_pods: Watch[Pod] = Watch(cluster, kinds.PODS, Pod, fields=RUNNING_PODS)
         self._policies = policies
         self._tell = changed
+        self._hear = heard
         self._pods: defaultdict[str, dict[str, Runs]] = defaultdict(dict)  # name of a node → uid → pod
         self._stale: set[str] = set()  # names of nodes whose share has to be made anew
         self._judged = 0
@@ -89,6 +92,7 @@ class Following:
             confirmed |= news == "policies"
             if news != "old":
                 heard.add(uid)
+                self._hear(uid, state, message.received_at)
         if heard:
             self._tell(heard, confirmed)
 

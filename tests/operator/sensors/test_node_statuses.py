@@ -45,7 +45,7 @@ def conditions(status):
     return {one["type"]: (one["status"], one["reason"]) for one in status["conditions"]}
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(ANY_STATE)
 def test_a_status_is_of_the_schema_whatever_a_node_says(state):
     status = written(Heard(state, NOW))
