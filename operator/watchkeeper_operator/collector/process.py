@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
 import signal
 import time
 from contextlib import suppress
@@ -57,6 +58,7 @@ SWEEP_SECONDS = 1.0
 GIVEN_SECONDS = 5.0  # between two looks at the mounted files
 REMEMBER_SECONDS = 60.0
 ENDING_SECONDS = 5.0  # for requests under way
+OTHER_DESCRIPTORS = 512  # beside connections: handshakes, database, API server
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +66,7 @@ log = logging.getLogger(__name__)
 def run(settings: Settings) -> None:
     """Until SIGTERM or SIGINT. Raises StoreError, AuthorityError, OSError for an address that is taken, ConfigException."""
     log_as_json(settings.log_level)
+    _allow_descriptors(settings.connections.whole + OTHER_DESCRIPTORS)
     try:
         asyncio.run(_run(settings))
     except BaseExceptionGroup as failures:
@@ -71,6 +74,15 @@ def run(settings: Settings) -> None:
             if (found := failures.subgroup(kind)) is not None:
                 raise kind("; ".join(map(str, _leaves(found)))) from None
         raise
+
+
+def _allow_descriptors(wanted: int) -> None:
+    """Up to what the process may have anyway: new hosts begin with 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
+        if hard != resource.RLIM_INFINITY and hard < wanted:
+            log.warning("%d descriptors may be open, %d are wanted: connections are refused before their bound", hard, wanted)
 
 
 async def _run(settings: Settings) -> None:
