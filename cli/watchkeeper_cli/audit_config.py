@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from watchkeeper_operator.authority.certificates import Signer
 
 ROOT_FILES = ("ca.crt", "ca.key")
+MANIFEST = "secret.yaml"
 ON_NODES = "/etc/kubernetes/watchkeeper"
 
 
@@ -37,7 +38,7 @@ def audit_config(
     DIR/node/             goes to each control-plane node as it is: policy, kubeconfig, certificates, key
     DIR/kubeadm.yaml      what to merge into kubeadm's ClusterConfiguration
     DIR/kind.yaml         a kind cluster that has all of it
-    DIR/authority/        the certificate authority: give it to the cluster, then keep it away from nodes
+    DIR/authority/        the certificate authority: kubectl apply -f DIR/authority/secret.yaml before the operator, then keep it away from nodes
 
     \b
     A certificate that is about to end is replaced by running this again and copying node/ anew: the API server takes it up within two minutes,
@@ -85,7 +86,19 @@ def _authority(folder: Path, now: datetime) -> Signer:
             raise CommandError(f"{folder} holds no authority: {error}", USAGE) from None
     root = certificates.make_root(now)
     _write(folder, (File(ROOT_FILES[0], certificates.pem(root.certificate)), File(ROOT_FILES[1], certificates.key_pem(root.key), secret=True)))
+    _write(folder, (File(MANIFEST, _secret(root, now), secret=True),))  # not again: later the cluster's own is ahead of it
     return root
+
+
+def _secret(root: Signer, now: datetime) -> str:
+    """The Secret that the operator takes its authority from, where it is there first."""
+    import yaml
+
+    from watchkeeper_operator.authority.custody import first
+    from watchkeeper_operator.authority.secrets import held_texts, secret_body
+    from watchkeeper_operator.names import CA_SECRET
+
+    return yaml.safe_dump({"apiVersion": "v1", "kind": "Secret", **secret_body(CA_SECRET, held_texts(first(now, root)))}, sort_keys=False)
 
 
 def _write(folder: Path, files: tuple[File, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.support.commands import watchkeeper
 
 from watchkeeper_operator.audit.levels import read_policy
 from watchkeeper_operator.authority.roles import Role, peer_of
+from watchkeeper_operator.authority.secrets import read_held
 
 
 @pytest.fixture
@@ -45,6 +47,14 @@ def test_the_certificate_is_that_of_an_audit_backend_and_of_the_authority(writte
 
 def test_keys_are_readable_by_their_owner_alone(written):
     assert {path.name: oct(path.stat().st_mode & 0o777) for path in written.rglob("*.key")} == {"apiserver.key": "0o600", "ca.key": "0o600"}
+
+
+def test_the_secret_is_the_authority_as_the_operator_reads_it(written):
+    body = yaml.safe_load((written / "authority/secret.yaml").read_text())
+    assert (body["kind"], body["metadata"]) == ("Secret", {"name": "watchkeeper-ca", "namespace": "watchkeeper-system"})
+    held = read_held({name: base64.b64decode(value).decode() for name, value in body["data"].items()})
+    assert held.trusted == (written / "node/ca.crt").read_text() == (written / "authority/ca.crt").read_text()
+    assert (written / "authority/secret.yaml").stat().st_mode & 0o777 == 0o600
 
 
 def test_the_authoritys_key_is_not_among_what_nodes_get(written):

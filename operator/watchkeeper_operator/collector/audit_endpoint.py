@@ -6,6 +6,7 @@ with it. Only where the store can't be written to is the answer an error, so tha
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from watchkeeper_operator.audit.configuring import PATH
@@ -21,6 +22,7 @@ ANY_SIZE = 1 << 50  # a batch that is called too large is dropped with all that 
 AT_ONCE = 32
 CHUNK_BYTES = 256 << 10  # judged at a time
 RETRY_SECONDS = 5
+POLICIES_SECONDS = 20.0  # after a start; the API server waits for 30, and sends again after 10
 
 
 class AuditEndpoint:
@@ -34,6 +36,11 @@ class AuditEndpoint:
         return Route("POST", PATH, Role.AUDIT, ANY_SIZE, self.answer, AT_ONCE)
 
     async def answer(self, call: Call) -> Answer:
+        try:
+            async with asyncio.timeout(POLICIES_SECONDS):
+                await self._receiver.has_policies.wait()
+        except TimeoutError:
+            raise Refused(503, "NoPolicies", retry_after=RETRY_SECONDS) from None
         batch = self._receiver.batch(call.caller.name)
         waiting: list[bytes] = []
         size = 0

@@ -27,6 +27,7 @@ _decode = msgspec.json.Decoder(Positions).decode
 
 async def follow(receiver: AuditReceiver, source: str, patterns: Sequence[str], notes: Path, *, retry_seconds: float = RETRY_SECONDS) -> None:
     """Until cancelled. `source`: name of the LogSource; `notes`: file that says how far was read, for the next process."""
+    await receiver.has_policies.wait()
     batch = receiver.batch(source)
     following = await asyncio.to_thread(Following, patterns, noted(notes))
     told: dict[str, str] = {}

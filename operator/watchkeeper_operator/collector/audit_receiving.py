@@ -77,19 +77,26 @@ class AuditReceiver:
     states: AuditStates
     thread: ThreadPoolExecutor
     stored: Stored = field(default_factory=Stored)
+    has_policies: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set with the first rules: what was judged by none would count as clean."""
 
     @staticmethod
     @asynccontextmanager
     async def open(judge: AuditJudge, queue: Queue, states: AuditStates) -> AsyncIterator[AuditReceiver]:
         thread = ThreadPoolExecutor(1, "audit")
         try:
-            yield AuditReceiver(judge, queue, states, thread)
+            receiver = AuditReceiver(judge, queue, states, thread)
+            if judge.matcher.program.rules:
+                receiver.has_policies.set()
+            yield receiver
         finally:
             await asyncio.to_thread(thread.shutdown)
 
     async def use(self, program: Program) -> None:
         """Judge by this program from the next batch on."""
         await asyncio.get_running_loop().run_in_executor(self.thread, self.judge.use, program)
+        if program.rules:
+            self.has_policies.set()
 
     def batch(self, source: str) -> Batch:
         return Batch(self, source)

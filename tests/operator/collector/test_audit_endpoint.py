@@ -15,6 +15,7 @@ from tests.support.collectors import serving
 
 from watchkeeper_cli.policy_set import library_program
 from watchkeeper_detection import wire
+from watchkeeper_detection.program import Program
 from watchkeeper_operator.audit import nonces
 from watchkeeper_operator.audit.configuring import PATH
 from watchkeeper_operator.audit.state import decode_state
@@ -182,6 +183,29 @@ def test_a_report_says_how_late_events_come(tmp_path):
     state = run(tmp_path, act)
     assert 89_000 < state.lag_median_ms == state.lag_p99_ms < 100_000
     assert state.per_second > 0
+
+
+def test_a_batch_that_comes_before_the_policies_waits_for_them(tmp_path):
+    """What was judged by no rule would count as clean."""
+
+    async def act():
+        queue = Queue(open_engine(f"sqlite:///{tmp_path}/queue.db"))
+        await queue.open()
+        states = AuditStates("collector-0", CollectorRegistry(), time.time_ns)
+        judge = AuditJudge(Program(), keys=tuple, clock=time.time_ns)
+        async with AuditReceiver.open(judge, queue, states) as receiver, serving([AuditEndpoint(receiver).route]) as collector:
+            endpoint = Running(collector, queue, None, states)
+            posted = asyncio.create_task(endpoint.post(a_batch(an_administrator_binding())))
+            await asyncio.sleep(0.5)
+            early = posted.done()
+            await receiver.use(library_program())
+            status, rules = await posted, await endpoint.rules()
+        await queue.close()
+        return early, status, rules
+
+    early, status, rules = asyncio.run(act())
+    assert (early, status) == (False, 204)
+    assert "k8s-cluster-admin-binding/granted" in rules
 
 
 # canaries' nonces
