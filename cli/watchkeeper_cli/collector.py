@@ -43,6 +43,9 @@ def collector(
     tenant_event_kinds: Annotated[
         str, typer.Option(envvar="WATCHKEEPER_TENANT_EVENT_KINDS", help="As of `watchkeeper operator`.", metavar="process.exec,network.*,…")
     ] = "",
+    state: Annotated[
+        Path, typer.Option(envvar="WATCHKEEPER_STATE", help="Folder for notes on how far audit files were read (LogSources of type AuditFile).", metavar="DIR")
+    ] = Path("/var/lib/watchkeeper"),
     log_level: Annotated[str, typer.Option(envvar="WATCHKEEPER_LOG_LEVEL", help="debug, info, warning or error.", metavar="LEVEL")] = "info",
 ) -> None:
     """Run the collector: every endpoint of Watchkeeper in a cluster, and all parsing of what others send.
@@ -100,6 +103,7 @@ def collector(
             queue=QueueBounds(bytes=queue_mib * MIB),
             connections=Bounds(whole=connections),
             limits=limits_of(tenant_limits, tenant_event_kinds),
+            state=state,
         )
     except SettingsError as wrong:
         raise CommandError("the settings are wrong; nothing was started", USAGE, tuple(str(wrong).splitlines())) from None

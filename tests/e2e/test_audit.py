@@ -12,10 +12,12 @@ import time
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 from tests.support.audit_collectors import CANARY_KEY, audited
 from tests.support.cluster.kubebox import NoKubernetesError
 
 from watchkeeper_cli.policy_set import library_program
+from watchkeeper_detection import wire
 from watchkeeper_operator.audit import canaries, nonces
 from watchkeeper_operator.audit.coverage import coverage, probes
 from watchkeeper_operator.audit.demands import demands
@@ -24,8 +26,14 @@ from watchkeeper_operator.audit.sources import LogSources
 from watchkeeper_operator.audit.state import encode_state
 from watchkeeper_operator.audit.watching import Watching
 from watchkeeper_operator.bus.messages import Message
+from watchkeeper_operator.bus.queue import Queue
 from watchkeeper_operator.cluster import Cluster
+from watchkeeper_operator.collector.audit_judging import AuditJudge
+from watchkeeper_operator.collector.audit_receiving import AuditReceiver
+from watchkeeper_operator.collector.audit_sources import follow_sources
+from watchkeeper_operator.collector.audit_states import AuditStates
 from watchkeeper_operator.names import CANARY_ACCOUNT, SYSTEM_NAMESPACE
+from watchkeeper_operator.store.engine import open_engine
 
 ROOT = Path(__file__).parents[2]
 BINDING = """
@@ -311,3 +319,35 @@ def test_the_leader_writes_what_it_knows_to_the_log_source(running):
     assert conditions["Receiving"] == ("True", "Arriving")
     assert conditions["Covered"] == ("False", "BlindRules")
     assert [one["rule"] for one in found["coverage"]["blindRules"]] == ["secret-made"]
+
+
+def test_files_that_a_log_source_names_are_followed(running, tmp_path):
+    """The same API server writes its log to a file as well."""
+    server, _ = running
+    source = {"apiVersion": "watchkeeper.dev/v1alpha1", "kind": "LogSource", "metadata": {"name": "files"}}
+    source["spec"] = {"type": "AuditFile", "auditFile": {"paths": [str(server.audit_log)]}}
+    server.kubectl("apply", "--server-side", "-f", str(ROOT / "crds" / "logsource.yaml"))
+    server.kubectl("wait", "--for=condition=Established", "crd/logsources.watchkeeper.dev")
+    server.kubectl("create", "-f", "-", stdin=json.dumps(source))
+
+    async def act() -> list[str]:
+        queue = Queue(open_engine(f"sqlite:///{tmp_path}/queue.db"))
+        await queue.open()
+        states = AuditStates("collector-0", CollectorRegistry(), time.time_ns)
+        judge = AuditJudge(library_program(), keys=tuple, clock=time.time_ns)
+        async with Cluster.connect(server.kubeconfig) as cluster, AuditReceiver.open(judge, queue, states) as receiver:
+            task = asyncio.create_task(follow_sources(receiver, cluster, tmp_path))
+            await asyncio.sleep(2)
+            await asyncio.to_thread(server.kubectl, "create", "-f", "-", stdin=BINDING % "e2e-in-a-file")
+            found: list[str] = []
+            end = time.monotonic() + 20
+            while not found and time.monotonic() < end:
+                told = [wire.decode_detection(one.payload) for one in await queue.fetch(0, 10_000, 1 << 28) if one.topic == "detection"]
+                found = [one.rule for one in told if "e2e-in-a-file" in (one.target or "") and one.policy == "k8s-cluster-admin-binding"]
+                await asyncio.sleep(0.2)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        await queue.close()
+        return found
+
+    assert asyncio.run(act()) == ["granted"]

@@ -22,6 +22,7 @@ from watchkeeper_operator.collector.audit_endpoint import AuditEndpoint
 from watchkeeper_operator.collector.audit_judging import AuditJudge
 from watchkeeper_operator.collector.audit_receiving import AuditReceiver
 from watchkeeper_operator.collector.audit_reporting import report
+from watchkeeper_operator.collector.audit_sources import follow_sources
 from watchkeeper_operator.collector.audit_states import AuditStates
 from watchkeeper_operator.collector.canary_nonces import CanaryNonces
 from watchkeeper_operator.collector.cluster_view import ClusterView
@@ -158,6 +159,7 @@ class Collector:
                         tasks.create_task(self._sweep(server))
                         tasks.create_task(self._remember())
                         tasks.create_task(report(self._states, self._queue))
+                        tasks.create_task(follow_sources(receiver, self._cluster, self._settings.state))
                         tasks.create_task(listener.run(sock))
                 finally:
                     server.pre_shutdown()

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from watchkeeper_operator.bus.taking import Bounds as QueueBounds
 from watchkeeper_operator.collector.connections import Bounds as ConnectionBounds
 from watchkeeper_operator.policy_quotas import TenantLimits
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +16,7 @@ class Settings:
     given     folder of the mounted Secret watchkeeper-collector-tls (authority/files.py)
     listen    host and port of the endpoints; `metrics`: of /healthz, /readyz and /metrics
     cluster   name of the cluster, for `node.cluster`; may be empty
+    state     folder for notes on how far audit files were read
     """
 
     identity: str
@@ -32,3 +30,4 @@ class Settings:
     queue: QueueBounds = field(default_factory=QueueBounds)
     connections: ConnectionBounds = field(default_factory=ConnectionBounds)
     limits: TenantLimits = field(default_factory=TenantLimits)
+    state: Path = Path("/var/lib/watchkeeper")
