@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 MINUTE_NS = 60_000_000_000
 WINDOW_NS = 30 * MINUTE_NS
+KEYS = 500  # of one incident; what a detection that joins it has beside these joins nothing further
 LONGEST_NS = 24 * 60 * MINUTE_NS  # an incident takes nothing more in when it is as long; what follows begins another
 
 
@@ -48,13 +49,11 @@ class Group:
     rank: tuple[int | str, ...]
     spans: dict[str, Span]
     holds: list[str] = field(default_factory=list)
+    span: Span = field(init=False)
 
     def __post_init__(self) -> None:
         self.holds = self.holds or [self.id]
-
-    @property
-    def span(self) -> Span:
-        return Span(min(span.first for span in self.spans.values()), max(span.last for span in self.spans.values()))
+        self.span = Span(min(span.first for span in self.spans.values()), max(span.last for span in self.spans.values()))
 
 
 class Groups:
@@ -70,14 +69,17 @@ class Groups:
     def add(self, arrived: Group) -> Group:
         """Take it in; returns what it is part of now."""
         self._put(arrived)
-        current = arrived
-        while (other := next(self._joinable(current), None)) is not None:
-            current = self._joined(current, other)
+        current, widened = arrived, dict.fromkeys(arrived.spans)
+        while (other := self._first_joinable(current, widened)) is not None:
+            kept, gone = (current, other) if current.rank <= other.rank else (other, current)
+            widened |= dict.fromkeys(gone.spans)  # for what else the one that stays has, nothing has changed
+            self._join(kept, gone)
+            current = kept
         return current
 
     def meets(self, arrived: Group) -> bool:
         """Whether it would join anything."""
-        return next(self._joinable(arrived), None) is not None
+        return self._first_joinable(arrived, arrived.spans) is not None
 
     def __iter__(self) -> Iterator[Group]:
         return iter(self._groups.values())
@@ -87,24 +89,31 @@ class Groups:
         for key in group.spans:
             self._by_key.setdefault(key, set()).add(group.id)
 
-    def _joinable(self, group: Group) -> Iterator[Group]:
-        """Others that it has to become one with; those first that give their id first."""
-        near = {
-            name
-            for key, span in group.spans.items()
-            for name in self._by_key.get(key, ())
-            if name != group.id and self._groups[name].spans[key].reaches(span, self._window_ns)
-        }
-        for other in sorted((self._groups[name] for name in near), key=lambda one: one.rank):
-            if other.span.with_(group.span).length <= self._longest_ns:
-                yield other
+    def _first_joinable(self, group: Group, keys: Iterable[str]) -> Group | None:
+        """Of those that it has to become one with for these keys, the one that gives its id first."""
+        found: Group | None = None
+        for key in keys:
+            if (span := group.spans.get(key)) is None:
+                continue
+            for name in self._by_key.get(key, ()):
+                other = self._groups[name]
+                if (
+                    name != group.id
+                    and (found is None or other.rank < found.rank)
+                    and other.spans[key].reaches(span, self._window_ns)
+                    and other.span.with_(group.span).length <= self._longest_ns
+                ):
+                    found = other
+        return found
 
-    def _joined(self, one: Group, other: Group) -> Group:
-        kept, gone = (one, other) if one.rank <= other.rank else (other, one)
+    def _join(self, kept: Group, gone: Group) -> None:
         for key, span in gone.spans.items():
-            kept.spans[key] = kept.spans[key].with_(span) if key in kept.spans else span
             self._by_key[key].discard(gone.id)
-            self._by_key[key].add(kept.id)
+            if key in kept.spans:
+                kept.spans[key] = kept.spans[key].with_(span)
+            elif len(kept.spans) < KEYS:
+                kept.spans[key] = span
+                self._by_key[key].add(kept.id)
+        kept.span = kept.span.with_(gone.span)
         kept.holds += gone.holds
         del self._groups[gone.id]
-        return kept

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from itertools import combinations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watchkeeper_operator.incidents.joining import Group, Groups, Span
@@ -72,6 +72,7 @@ def independently_joined(rows: list[tuple[str, int, tuple[str, ...]]]) -> set[fr
             return {frozenset(name for name, _, _ in part) for part in sets}
 
 
+@settings(deadline=None, max_examples=300)
 @given(rows=arrivals(), random=st.randoms(use_true_random=False))
 def test_incidents_do_not_depend_on_the_order_of_arrival(rows: list[tuple[str, int, tuple[str, ...]]], random: object) -> None:
     shuffled = list(rows)
