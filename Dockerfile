@@ -20,38 +20,46 @@ RUN mkdir -p sensor/watchkeeper_sensor build/bpf \
  && if [ -n "$OFFLINE" ]; then cp image/sensor.bpf.o build/bpf/; \
     else apt-get update && apt-get install -y --no-install-recommends bpftool clang-14 libbpf-dev make && make -C sensor/bpf; fi
 
-FROM ${PYTHON} AS wheels
+# The command itself, apart from what it needs: a change of ours rebuilds a small layer.
+FROM ${PYTHON} AS own
 ARG OFFLINE=
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE requirements.lock ./
-COPY LICENSE build/imag[e]/wheels/* /wheels/
+COPY pyproject.toml README.md LICENSE ./
+COPY LICENSE build/imag[e]/own/* image/
 COPY policies policies
 COPY operator operator
 COPY sensor sensor
 COPY cli cli
 COPY --from=bpf /src/build/bpf/sensor.bpf.o sensor/watchkeeper_sensor/
-RUN rm /wheels/LICENSE && python3 -m venv /opt/build \
- && if [ -z "$OFFLINE" ]; then /opt/build/bin/pip wheel --no-cache-dir --wheel-dir /wheels --constraint requirements.lock '.[operator,sensor,parquet]'; fi
-
 # Whole seconds, and code that is not compared with its source again: what is checked here is known to have been checked wherever the image runs.
-FROM wheels AS build-sensor
-RUN python3 -m venv /opt/watchkeeper && /opt/watchkeeper/bin/pip install --no-cache-dir --no-compile --no-index --find-links /wheels 'watchkeeper[sensor]' \
- && rm -rf /opt/watchkeeper/lib/python3.*/site-packages/pip* /opt/watchkeeper/lib/python3.*/site-packages/setuptools* /opt/watchkeeper/bin/pip* \
- && find /opt/watchkeeper/lib -name '*.py' -exec touch -d @1735689600 {} + \
- && /opt/watchkeeper/bin/python3 -m compileall -q --invalidation-mode unchecked-hash /opt/watchkeeper/lib
+RUN python3 -m venv /opt/watchkeeper \
+ && if [ -z "$OFFLINE" ]; then /opt/watchkeeper/bin/pip wheel --no-cache-dir --no-deps --wheel-dir image .; fi \
+ && /opt/watchkeeper/bin/pip install --no-cache-dir --no-compile --no-deps --no-index --target /own image/watchkeeper-*.whl \
+ && find /own -name '*.py' -exec touch -d @1735689600 {} + \
+ && /opt/watchkeeper/bin/python3 -m compileall -q -s /own -p /opt/watchkeeper/own --invalidation-mode unchecked-hash /own
 
-FROM wheels AS build-operator
-RUN python3 -m venv /opt/watchkeeper && /opt/watchkeeper/bin/pip install --no-cache-dir --no-compile --no-index --find-links /wheels 'watchkeeper[operator,parquet]' \
- && rm -rf /opt/watchkeeper/lib/python3.*/site-packages/pip* /opt/watchkeeper/lib/python3.*/site-packages/setuptools* /opt/watchkeeper/bin/pip* \
-    /opt/watchkeeper/lib/python3.*/site-packages/watchkeeper_sensor/sensor.bpf.o \
- && find /opt/watchkeeper/lib -name '*.py' -exec touch -d @1735689600 {} + \
- && /opt/watchkeeper/bin/python3 -m compileall -q --invalidation-mode unchecked-hash /opt/watchkeeper/lib
+FROM ${PYTHON} AS needs-sensor
+ARG OFFLINE=
+COPY requirements-sensor.lock build/imag[e]/wheels/* /wheels/
+RUN python3 -m venv /opt/watchkeeper \
+ && /opt/watchkeeper/bin/pip install --no-cache-dir --no-compile --no-deps ${OFFLINE:+--no-index --find-links /wheels} -r /wheels/requirements-sensor.lock \
+ && cd /opt/watchkeeper/lib/python3.*/site-packages && rm -rf pip* setuptools* /opt/watchkeeper/bin/pip* && echo /opt/watchkeeper/own > own.pth \
+ && python3 -m compileall -q --invalidation-mode unchecked-hash .
+
+FROM ${PYTHON} AS needs-operator
+ARG OFFLINE=
+COPY requirements.lock build/imag[e]/wheels/* /wheels/
+RUN python3 -m venv /opt/watchkeeper \
+ && /opt/watchkeeper/bin/pip install --no-cache-dir --no-compile --no-deps ${OFFLINE:+--no-index --find-links /wheels} -r /wheels/requirements.lock \
+ && cd /opt/watchkeeper/lib/python3.*/site-packages && rm -rf pip* setuptools* /opt/watchkeeper/bin/pip* && echo /opt/watchkeeper/own > own.pth \
+ && python3 -m compileall -q --invalidation-mode unchecked-hash .
 
 FROM ${PYTHON} AS sensor
 ARG OFFLINE=
 RUN [ -n "$OFFLINE" ] || { apt-get update && apt-get install -y --no-install-recommends libbpf1 && rm -rf /var/lib/apt/lists/*; }
-COPY --from=build-sensor /opt/watchkeeper /opt/watchkeeper
-ENV PATH=/opt/watchkeeper/bin:$PATH XDG_CACHE_HOME=/opt/watchkeeper/cache PYTHONDONTWRITEBYTECODE=1
+ENV PATH=/opt/watchkeeper/own/bin:/opt/watchkeeper/bin:$PATH XDG_CACHE_HOME=/opt/watchkeeper/cache PYTHONDONTWRITEBYTECODE=1
+COPY --from=needs-sensor /opt/watchkeeper /opt/watchkeeper
+COPY --from=own /own /opt/watchkeeper/own
 # Checks the library once, so that no start has to: that takes six seconds.
 RUN watchkeeper explain linux-reverse-shell >/dev/null
 VOLUME /var/lib/watchkeeper
@@ -60,8 +68,9 @@ CMD ["up"]
 
 FROM ${PYTHON} AS operator
 RUN useradd --system --uid 65532 --no-create-home --shell /usr/sbin/nologin watchkeeper
-COPY --from=build-operator /opt/watchkeeper /opt/watchkeeper
-ENV PATH=/opt/watchkeeper/bin:$PATH XDG_CACHE_HOME=/tmp/cache PYTHONDONTWRITEBYTECODE=1
+ENV PATH=/opt/watchkeeper/own/bin:/opt/watchkeeper/bin:$PATH XDG_CACHE_HOME=/tmp/cache PYTHONDONTWRITEBYTECODE=1
+COPY --from=needs-operator /opt/watchkeeper /opt/watchkeeper
+COPY --from=own /own /opt/watchkeeper/own
 USER 65532:65532
 WORKDIR /logs
 ENTRYPOINT ["watchkeeper"]

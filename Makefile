@@ -128,11 +128,14 @@ conformance: $(INSTALLED) ## the CEL specification's own cases, by file
 lock: ## write the locks anew from pyproject.toml, with the newest versions it allows
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
 	build/lock/bin/pip install --quiet --upgrade pip
+	build/lock/bin/pip install --quiet '.[sensor]'
+	build/lock/bin/pip freeze --exclude watchkeeper > build/lock/sensor
 	build/lock/bin/pip install --quiet '.[operator,parquet,sensor]'
 	build/lock/bin/pip freeze --exclude watchkeeper > build/lock/runtime
 	build/lock/bin/pip install --quiet --group dev
 	build/lock/bin/pip freeze --exclude watchkeeper | grep -vxFf build/lock/runtime > build/lock/dev
 	(echo "# What the command needs to run; written by make lock."; cat build/lock/runtime) > requirements.lock
+	(echo "# What a node's sensor needs, of requirements.lock; written by make lock."; cat build/lock/sensor) > requirements-sensor.lock
 	(echo "# What development needs on top of requirements.lock; written by make lock."; cat build/lock/dev) > requirements-dev.lock
 
 clean: ## remove the virtual environment and every cache in this folder

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.support.cluster.go import kept
-from tests.support.cluster.rootfs import KEYRING, LEFT_OUT, SUITE, mirror, tools
+from tests.support.cluster.rootfs import LEFT_OUT, SUITE, rootfs
 from tests.support.cluster.steps import CACHE, NoKubernetesError, output, step
 
 if TYPE_CHECKING:
@@ -24,8 +24,7 @@ REPOSITORY = Path(__file__).parents[3]
 BASE_PACKAGES = ("python3", "python3-venv", "libbpf1", "ca-certificates")
 PYTHON_VERSION = "3.11"  # of that Debian
 TARGETS = {"watchkeeper": "operator", "watchkeeper-sensor": "sensor"}
-CONTEXT = ("policies", "operator", "sensor", "cli", "pyproject.toml", "requirements.lock", "Dockerfile", ".dockerignore", "README.md", "LICENSE")
-EXTRAS = "operator,parquet,sensor"
+CONTEXT = ("policies", "operator", "sensor", "cli", "pyproject.toml", "requirements.lock", "requirements-sensor.lock", "Dockerfile", ".dockerignore", "README.md", "LICENSE")
 
 
 def build(cluster: Cluster) -> dict[str, str]:
@@ -56,32 +55,22 @@ def _digest() -> str:
 def _offline(cluster: Cluster) -> list[str]:
     base = f"watchkeeper-base:{_base_key()}"
     if not cluster.docker("images", "--quiet", base):
-        cluster.docker("import", str(_base_rootfs()), base)
+        cluster.docker("import", str(rootfs(BASE_PACKAGES)), base)
     image = REPOSITORY / "build" / "image"
     shutil.rmtree(image, ignore_errors=True)
-    (image / "wheels").mkdir(parents=True)
+    for name in ("wheels", "own"):
+        (image / name).mkdir(parents=True)
     output("make", "--no-print-directory", "bpf", cwd=REPOSITORY)
     shutil.copy(REPOSITORY / "build" / "bpf" / "sensor.bpf.o", image)
     for wheel in _wheels().glob("*.whl"):
-        shutil.copy(wheel, image / "wheels")
+        shutil.copy2(wheel, image / "wheels")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
-    output(*pip, "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", image / "wheels", REPOSITORY)
+    output(*pip, "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", image / "own", REPOSITORY)
     return [word for argument in (f"DEBIAN={base}", f"PYTHON={base}", "OFFLINE=1") for word in ("--build-arg", argument)]
 
 
 def _base_key() -> str:
     return hashlib.sha256(repr((SUITE, BASE_PACKAGES, LEFT_OUT)).encode()).hexdigest()[:12]
-
-
-def _base_rootfs() -> Path:
-    def make(folder: Path) -> None:
-        bin_ = tools() / "usr" / "bin"
-        excluded = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in LEFT_OUT]
-        source = f"deb [signed-by={KEYRING}] {mirror()} {SUITE} main"
-        command = [bin_ / "mmdebstrap", "--quiet", "--mode=root", "--format=tar", "--variant=minbase", f"--include={','.join(BASE_PACKAGES)}", *excluded]
-        output("nice", *command, SUITE, folder / "rootfs.tar", source, environment={"PATH": f"{bin_}:/usr/sbin:/usr/bin:/sbin:/bin"})
-
-    return kept(CACHE / "k8s" / f"python-{_base_key()}", make, "Debian part of our images") / "rootfs.tar"
 
 
 def _wheels() -> Path:
