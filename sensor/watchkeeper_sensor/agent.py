@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections import OrderedDict, deque
+from collections import Counter, deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,15 +12,14 @@ import msgspec
 
 from watchkeeper_detection.engine import Engine
 from watchkeeper_detection.joining import spanning
-from watchkeeper_detection.program import narrowed_to
 from watchkeeper_sensor.act import act_of
+from watchkeeper_sensor.asking import asked_of, kernel_part
 from watchkeeper_sensor.decoding import PROGRAMS
 from watchkeeper_sensor.decoding.system import follow
 from watchkeeper_sensor.events import EventStream
 from watchkeeper_sensor.health import Health
 from watchkeeper_sensor.keeping import Keeper, KeepingError
 from watchkeeper_sensor.kernel.enforcement import Enforcement, enforcement_of, protect, tell_scope
-from watchkeeper_sensor.kernel.filters import filters_of
 from watchkeeper_sensor.kernel.libbpf import BpfError, BpfUnavailableError, give_back_memory
 from watchkeeper_sensor.kernel.programs import KernelSensor
 from watchkeeper_sensor.late.feed import NAME, FileFeed
@@ -29,11 +28,12 @@ from watchkeeper_sensor.late.sources import LateFields
 from watchkeeper_sensor.lookout import Lookout
 from watchkeeper_sensor.recorder import Recorder
 from watchkeeper_sensor.surroundings import Surroundings
+from watchkeeper_sensor.waiting_acts import WaitingActs
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from watchkeeper_detection.detection import Act, Detection
+    from watchkeeper_detection.detection import Detection
     from watchkeeper_detection.event import Event
     from watchkeeper_detection.match import Match
     from watchkeeper_detection.program import Program
@@ -44,17 +44,8 @@ KEEP_SECONDS = 5.0  # between two savings of the state
 GIVE_BACK_SECONDS = 60.0  # between two times that memory which a storm took goes back to the system
 SOON_SECONDS = 0.01  # to wait for records while matches wait for the moment to pass
 LATENESS_NS = 15_000_000  # between a record's time and its place in a ring: a program of the kernel is interrupted, but not for long
-ACTS_KEPT = 1_000  # of events whose matches wait for others
 LEAVING = 100_000  # matches of one round that go elsewhere
 ENFORCING = "exec_enforce"
-GAINED, HOLDINGS = "exec.gained_capabilities", ("credentials.change", "credentials.capabilities")
-ALL = frozenset(kind for program in PROGRAMS for kind in program.kinds)
-
-
-def kernel_part(program: Program) -> Program:
-    """The rules that something of the kernel can concern, with the kinds that the sensor tells."""
-    told = {*ALL, *(kind for rule in program.rules for kind in rule.kinds if kind.startswith("sensor.")), "container.start", "container.stop"}
-    return narrowed_to(program, told)
 
 
 class Agent:
@@ -98,9 +89,10 @@ class Agent:
         self._test_id = 1
         self._enforce(self.enforcement)
         self.engine = self._new_engine()
+        self._held_before: Counter[str] = Counter()  # by exceptions, in engines of before
         self.health = Health(time.time(), tuple(sorted(self.kernel.kinds)), self.kernel.blind_spots)
-        self._acts: OrderedDict[str, Act] = OrderedDict()
         self._recorder = Recorder()
+        self._acts = WaitingActs(self._recorder)
         self.lookout = Lookout(self.kernel, self.around, self.health.lost, shares_kernel=bool(pid_namespace))
         self._keeper = Keeper(state) if state else None
         self._leaving: deque[Match] = deque(maxlen=LEAVING)
@@ -137,13 +129,7 @@ class Agent:
         tell_scope(self.kernel.object, cgroup, is_container=container_id is not None)
 
     def _filters(self, also: Collection[str]) -> Filters:
-        filters = filters_of(self.program)
-        filters.ask_all(also)
-        filters.ask_all(self.late.needs)
-        if any(GAINED in rule.reads for rule in self.program.rules):
-            filters.ask_all(HOLDINGS)  # an exec's gain is told by what the process held until then
-        if self.enforcement.rules:
-            filters.kinds.update(("sensor.enforced", "sensor.not_enforced"))
+        filters = asked_of(self.program, {*also, *self.late.needs}, kills=bool(self.enforcement.rules))
         self._asks_where = filters.asks_where
         return filters
 
@@ -226,10 +212,7 @@ class Agent:
         act = act_of(event)
         found = [msgspec.structs.replace(detection, act=act, event=self._recorder.written(event)) for detection in detections]
         if matches:
-            self._acts[event.id] = act
-            self._recorder.hold(event)
-            while len(self._acts) > ACTS_KEPT:
-                self._acts.popitem(last=False)
+            self._acts.hold(event, act)
             joined = matches if self._joins_spanning else [match for match in matches if match.rule not in self._spanning]
             steady = [self._steady(match, event) for match in joined]
             for match in steady:
@@ -266,16 +249,7 @@ class Agent:
         return late + self.advance()
 
     def _with_acts(self, detections: list[Detection]) -> list[Detection]:
-        last = [detection.event_ids[-1] for detection in detections]
-        return [
-            msgspec.structs.replace(
-                detection,
-                observed_at=detection.observed_at + self.around.clock.drift_ns,  # by the wall's clock again
-                act=self._acts.get(event_id),
-                event=self._recorder.held(event_id),
-            )
-            for detection, event_id in zip(detections, last, strict=True)
-        ]
+        return self._acts.given(detections, self.around.clock.drift_ns)
 
     def _counted(self, detection: Detection) -> Detection:
         self.health.detections[detection.severity] += 1
@@ -299,15 +273,29 @@ class Agent:
         self.kernel.set_filters(self._filters(also))
         self._enforce(self.enforcement)
         self.lookout.claim()
+        self._renew_engine()
+
+    def _renew_engine(self) -> None:
+        """For the program as it is now; also without what the old one remembered of events that are alike."""
+        self._held_before = Counter(self.held_back)
         snapshot = self.engine.snapshot()
         self.engine = self._new_engine()
         self.engine.restore(snapshot)
 
+    @property
+    def held_back(self) -> dict[str, int]:
+        """`policy/rule exception` → detections that the exception held back since the start."""
+        found = Counter(self._held_before)
+        for (rule, exception), count in self.engine.matcher.statistics.held_by_exception.items():
+            found[f"{rule} {exception}"] += count
+        for (rule, guard, is_exception), count in self.engine.joiner.held().items():
+            if is_exception:
+                found[f"{rule} {guard}"] += count
+        return dict(found)
+
     def shed(self) -> None:
         """Give back memory that holds what can be learned again."""
-        snapshot = self.engine.snapshot()
-        self.engine = self._new_engine()  # without what the old one remembered of events that are alike
-        self.engine.restore(snapshot)
+        self._renew_engine()
         self.stream.tree.forget_views()
         give_back_memory()
 

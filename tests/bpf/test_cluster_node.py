@@ -10,11 +10,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from tests.bpf.agents import a_rule
 from tests.bpf.patience import SLOWER
 from tests.support.collector_server import CollectorServer
 from tests.support.collector_thread import collector_thread
 from tests.support.commands import WATCHKEEPER
-from tests.support.node_feeds import a_feed, a_kernel_rule, a_told_policy
+from tests.support.events import a_policy, a_program
+from tests.support.node_feeds import a_feed, a_kernel_rule, a_told_policy, an_object
 from tests.support.nodes import a_written
 
 from watchkeeper_detection.detection import Detection
@@ -306,3 +308,30 @@ def test_the_operators_own_collector_takes_what_a_sensor_finds(tmp_path, act):
         assert found.message.endswith("first")
         assert found.act.node == "node-a"
         assert not collector.messages("discarded")
+
+
+def test_what_an_exception_held_back_is_told_when_it_is_first_used(collector, start, act):
+    spec = {"policy": "mine", "when": '"held" in process.args', "reason": "the backup", "owner": "storage"}
+    collector.feed = a_feed("1", a_told_policy("mine", act.rule()), exceptions=(an_object("backup", spec),))
+    running = start()
+    in_force(collector, running, "1")
+    act("held")
+    act("told")
+    running.until(lambda: collector.states[-1].held_back == {"mine/shell backup": 1})
+    running.until(lambda: acts(collector) == ["told"])
+
+
+def test_what_exceptions_held_back_is_counted_over_changes_of_policies(judging, program):
+    rule = a_rule("ran", f'process.exe == "{program}"')
+    exception = (
+        'apiVersion: watchkeeper.dev/v1alpha1\nkind: PolicyException\nmetadata: {name: backup}\nspec: {policy: policy-0, when: "true", reason: r, owner: o}\n'
+    )
+    running = judging(rule)
+    for count in (1, 2):
+        running.agent.reload(a_program(a_policy(rule, name="policy-0"), exception))
+        subprocess.run([program, "0"], check=True)
+        end = time.monotonic() + PATIENCE
+        while running.agent.held_back != {"policy-0/ran backup": count}:
+            running.round()
+            assert time.monotonic() < end
+    assert not running.seen

@@ -18,8 +18,9 @@ from watchkeeper_sensor.cluster.following import FeedError, Follower, Told, judg
 from watchkeeper_sensor.cluster.kept_feed import kept
 from watchkeeper_sensor.cluster.memory import is_short, own_limit
 from watchkeeper_sensor.cluster.memory_feed import MemoryFeed
+from watchkeeper_sensor.cluster.probe import beat
 from watchkeeper_sensor.cluster.receiving import Collector, spool_id
-from watchkeeper_sensor.cluster.settings import HEARTBEAT, SettingsError
+from watchkeeper_sensor.cluster.settings import SettingsError
 from watchkeeper_sensor.cluster.slots import SPOOL, take_left
 from watchkeeper_sensor.cluster.stating import Reporter, state_of
 from watchkeeper_sensor.kernel.libbpf import BpfError, BpfUnavailableError
@@ -162,7 +163,7 @@ class Node:
     def _beat(self) -> None:
         self._beat_at = time.monotonic()
         try:
-            (self._slot.folder / HEARTBEAT).touch(mode=0o600)
+            beat(self._slot.folder)
             self._news("heartbeat", "")
         except OSError as error:
             self._news("heartbeat", f"the probe can't see that the sensor goes round: {error.strerror}")

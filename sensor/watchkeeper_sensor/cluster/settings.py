@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 SLOTS = ("a", "b")  # folders in the state folder; each sensor has one (slots.py)
-HEARTBEAT = "alive"  # file in the own one, touched by each round
+HEARTBEAT = "alive"  # file in the own one, written by each round: whose it is (`own_name`)
+
+
+def own_name() -> str:
+    """By which a sensor's heartbeat is told from that of another one on the node: the pod's name, for each pod has a host name of its own."""
+    return os.uname().nodename
 
 
 class SettingsError(ValueError):

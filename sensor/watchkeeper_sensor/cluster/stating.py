@@ -6,6 +6,7 @@ import os
 import random
 import threading
 import time
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 TOLD_SECONDS = 60.0
 LEAST_SECONDS = 1.0  # between two tellings
 MOST_REASONS = 100
+MOST_HELD = 1000
 REASON_CHARACTERS = 300
 END_SECONDS = 2.0
 
@@ -52,6 +54,7 @@ def state_of(agent: Agent, delivery: Delivery, *, revision: str, policies: int, 
         delivered=delivery.delivered,
         waiting=delivery.waiting,
         memory_bytes=agent.health.resident_bytes,
+        held_back=dict(islice(agent.held_back.items(), MOST_HELD)),
     )
 
 
@@ -65,8 +68,8 @@ def is_changed(before: NodeState | None, now: NodeState) -> bool:
 
 
 def _news(state: NodeState) -> NodeState:
-    lost = dict.fromkeys(state.lost, 0)
-    return msgspec.structs.replace(state, lost=lost, delivered=0, waiting=min(state.waiting, 1), memory_bytes=0)
+    lost, held = dict.fromkeys(state.lost, 0), dict.fromkeys(state.held_back, 0)
+    return msgspec.structs.replace(state, lost=lost, held_back=held, delivered=0, waiting=min(state.waiting, 1), memory_bytes=0)
 
 
 class Reporter:

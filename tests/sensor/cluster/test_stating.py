@@ -8,7 +8,7 @@ import pytest
 
 from watchkeeper_detection.node_wire import NodeState, NotInForce
 from watchkeeper_sensor.cluster.memory import is_short, own_limit
-from watchkeeper_sensor.cluster.probe import main, trouble
+from watchkeeper_sensor.cluster.probe import beat, main, trouble
 from watchkeeper_sensor.cluster.stating import Reporter, is_changed
 
 STATE = NodeState(sensor_version="1", kernel="6.18", started_at=1, policies_revision="a", lost={"file.open": 3}, delivered=5, memory_bytes=9)
@@ -26,6 +26,7 @@ STATE = NodeState(sensor_version="1", kernel="6.18", started_at=1, policies_revi
         "something begins to wait": ({"waiting": 7}, True),
         "more is delivered": ({"delivered": 6}, False),
         "memory": ({"memory_bytes": 10}, False),
+        "an exception is used for the first time": ({"held_back": {"p/r backup": 1}}, True),
     }.values(),
 )
 def test_a_state_is_told_at_once_when_it_is_news(change, is_news):
@@ -65,26 +66,46 @@ def test_a_state_that_was_not_taken_is_told_again(collector, reporter):
     collector.waited(lambda: collector.states == [STATE])
 
 
-def beat(folder, slot):
-    path = folder / slot / "alive"
-    path.parent.mkdir()
-    path.touch()
-    return path
+@pytest.fixture
+def place(tmp_path):
+    """`place("a")`: the slot with a heartbeat of ours in it."""
+
+    def made(name):
+        folder = tmp_path / name
+        folder.mkdir()
+        beat(folder)
+        return folder / "alive"
+
+    return made
 
 
-def test_a_sensor_that_goes_round_is_well(tmp_path):
-    beat(tmp_path, "b")
+def test_a_sensor_that_goes_round_is_well(tmp_path, place):
+    place("b")
     assert trouble(tmp_path, time.time()) == ""
     assert main([str(tmp_path)]) == 0
 
 
-def test_a_sensor_that_hangs_or_is_not_there_is_not_well(tmp_path):
-    assert "no sensor" in trouble(tmp_path, time.time())
-    os.utime(beat(tmp_path, "a"), (900, 900))
-    os.utime(beat(tmp_path, "b"), (1000, 1000))
+def test_a_sensor_that_hangs_or_does_not_watch_yet_is_not_well(tmp_path, place):
+    assert "not watch yet" in trouble(tmp_path, time.time())
+    os.utime(place("a"), (900, 900))
+    os.utime(place("b"), (1000, 1000))
     assert "31 s ago" in trouble(tmp_path, 1031)
     assert trouble(tmp_path, 1029) == ""
     assert main([str(tmp_path)]) == 1
+
+
+def test_another_pods_sensor_does_not_make_this_one_ready(tmp_path, place):
+    """Else the old sensor would be ended before the new one watches."""
+    place("a").write_text("sensor-of-another-pod")
+    assert "not watch yet" in trouble(tmp_path, time.time())
+
+
+def test_a_beat_goes_on_from_another_pods(tmp_path, place):
+    path = place("a")
+    path.write_text("sensor-of-another-pod")
+    os.utime(path, (900, 900))
+    beat(path.parent)
+    assert trouble(tmp_path, time.time()) == ""
 
 
 @pytest.mark.parametrize(("text", "limit"), [("max\n", 0), ("268435456\n", 268435456), ("9223372036854771712\n", 0)])
