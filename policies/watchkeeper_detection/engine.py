@@ -21,7 +21,13 @@ if TYPE_CHECKING:
     from watchkeeper_detection.program import Program
 
 SECOND_NS = 1_000_000_000
-LATENESS_NS = {"kernel": 2 * SECOND_NS, "audit.request": 30 * SECOND_NS, "rbac.grant": SECOND_NS, "rbac.object": SECOND_NS, "cloudtrail.event": 15 * 60 * SECOND_NS}
+LATENESS_NS = {
+    "kernel": 2 * SECOND_NS,
+    "audit.request": 30 * SECOND_NS,
+    "rbac.grant": SECOND_NS,
+    "rbac.object": SECOND_NS,
+    "cloudtrail.event": 15 * 60 * SECOND_NS,
+}
 OTHER_LATENESS_NS = 15 * 60 * SECOND_NS
 WAITING = 1_000_000  # matches held back at most; past that the oldest are joined early, and counted
 EVER = 2**62
