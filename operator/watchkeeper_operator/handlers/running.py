@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import kopf
 
 from watchkeeper_operator.cluster import SILENCE_SECONDS, WATCH_SECONDS
-from watchkeeper_operator.names import GROUP
+from watchkeeper_operator.names import GROUP, SYSTEM_NAMESPACE
 
 if TYPE_CHECKING:
     from kubernetes.aio.client import Configuration
@@ -52,13 +52,13 @@ def register_login(registry: kopf.OperatorRegistry, configuration: Configuration
 
 
 async def run(registry: kopf.OperatorRegistry) -> None:
-    """Until cancelled; raises what ended Kopf otherwise."""
+    """Until cancelled; raises what ended Kopf otherwise. Objects in our own namespace are watched, and those that lie in none."""
     stop = threading.Event()
     ended: Future[None] = Future()
 
     def react() -> None:
         try:
-            asyncio.run(kopf.operator(registry=registry, settings=operator_settings(), standalone=True, clusterwide=True, stop_flag=stop))
+            asyncio.run(kopf.operator(registry=registry, settings=operator_settings(), standalone=True, namespaces=[SYSTEM_NAMESPACE], stop_flag=stop))
         except BaseException as error:  # noqa: BLE001 (passed on to who waits)
             ended.set_exception(error)
         else:
