@@ -130,7 +130,11 @@ def test_an_incident_says_what_happened_and_what_to_do(server: ApiServer, store:
 def test_what_a_namespace_raises_is_there_and_names_no_node(server: ApiServer, store: Engine) -> None:
     async def act(leader: Running) -> None:
         where = Act(process="/bin/sh", process_id=7, pod="shop/cart-6f8d7b5c9-wz8rn", node="secret-node")
-        await leader.take(a_detection(line=1, namespace="shop", act=where), a_detection(line=2, act=where), Blind(cause="ring_full", since=1, until=2**61))
+        await leader.take(
+            a_detection(line=1, namespace="shop", act=where),
+            a_detection(line=2, act=where),
+            Blind(cause="ring_full", since=round(MARCH_12 * SECOND), until=round((MARCH_12 + 5) * SECOND)),
+        )
         (tenants,) = await leader.until(is_shown(1), "shop")
         (roots,) = await leader.until(lambda found: is_shown(1)(found) and "related" in found[0].status)
         assert "secret-node" in json.dumps(roots.status)

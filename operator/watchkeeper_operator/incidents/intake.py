@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 STATE = "joins"
 JOURNAL_ENTRIES = 500  # after which a snapshot is taken
 DETECTION_ID = re.compile(r"[0-9a-f]{32}")
+NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+TECHNIQUE = re.compile(r"T[0-9]{4}(\.[0-9]{3})?")
+WORD = re.compile(r"[a-z][a-z0-9._]{0,62}")
+LONGEST_BLIND_NS = 30 * 24 * 3600 * 1_000_000_000
 FUTURE_NS = 600_000_000_000  # an event later than this from now on has a clock that is wrong: it counts as now
 
 
@@ -66,15 +70,33 @@ def _read(message: Message, batch: Batch) -> None:
     match message.topic:
         case "detection":
             detection = decode_detection(message.payload)
-            if DETECTION_ID.fullmatch(detection.id) is None:
-                raise WireError("an id that no detection has")
+            if not is_well_named(detection):
+                raise WireError("names that no policy and no detection has")
             batch.detections.append((_in_time(detection, message.received_at), message.received_at))
         case "match":
             batch.matches.append(decode_match(message.payload))
         case "loss":
-            batch.blind.append((message.source, decode_blind(message.payload)))
+            batch.blind.append((message.source, _within(decode_blind(message.payload), message.received_at)))
         case _:
             pass
+
+
+def _within(interval: Blind, received_at: int) -> Blind:
+    """An interval of times that can be: who was blind for longer than a month says so of a month."""
+    since = min(max(interval.since, received_at - LONGEST_BLIND_NS), received_at)
+    return msgspec.structs.replace(interval, since=since, until=min(max(interval.until, since), received_at + FUTURE_NS))
+
+
+def is_well_named(detection: Detection) -> bool:
+    """Whether its names are such as policies have: objects and the store's columns hold them as they are."""
+    names = (detection.policy, detection.rule, *([detection.namespace] if detection.namespace else []))
+    words = [word for entity in detection.entities for word in (entity.role, entity.kind)]
+    return (
+        DETECTION_ID.fullmatch(detection.id) is not None
+        and all(NAME.fullmatch(name) for name in names)
+        and all(TECHNIQUE.fullmatch(technique) for technique in detection.attack)
+        and all(WORD.fullmatch(word) for word in words)
+    )
 
 
 def _in_time(detection: Detection, received_at: int) -> Detection:

@@ -82,6 +82,8 @@ class Summary(msgspec.Struct, frozen=True):
 def plain(text: str, most: int) -> str:
     """Fit for an object and a terminal: without secrets, control characters as escapes, cut."""
     text = printable(redact(text[: 4 * most]))
+    if text and not text.strip():
+        text = repr(text)  # blanks alone are no text to the API server
     return text if len(text) <= most else text[: most - 1] + "…"
 
 

@@ -12,7 +12,7 @@ from tests.support.events import a_policy, a_program
 from tests.support.messages import a_message
 from tests.support.spanning import SPANNING, a_denial
 
-from watchkeeper_detection.detection import Act
+from watchkeeper_detection.detection import Act, Entity
 from watchkeeper_detection.program import Program
 from watchkeeper_detection.wire import Blind
 from watchkeeper_operator.bus.messages import Message
@@ -174,23 +174,39 @@ def test_a_message_that_can_not_be_read_is_blind_and_holds_up_nothing(intake: In
     async def deliver() -> None:
         damaged = Message(1, "detection", "node/a", MARCH_12 * SECOND, b"\x07nonsense")
         await intake.take("queue", [damaged, a_message(2, a_detection()), a_message(3, a_detection(id="../../etc"))], complete_until=0)
+        for number, wrong in enumerate(
+            ({"policy": "a/b"}, {"rule": "\0"}, {"namespace": "A"}, {"attack": ("x",)}, {"entities": (Entity("Actor", "pod", "x"),)}), 4
+        ):
+            await intake.take("queue", [a_message(number, a_detection(at=number, **wrong))], complete_until=0)
 
     asyncio.run(deliver())
     assert [one.detections for one in incidents(engine).values()] == [1]
     with reading(engine) as connection:
-        assert dropped(connection) == {("message", "damaged"): 2}
-        assert [(source, interval.cause) for source, interval in blind_between(connection, 0, 2**62)] == [("node/a", "damaged")] * 2
+        assert dropped(connection) == {("message", "damaged"): 7}
+        assert [(source, interval.cause) for source, interval in blind_between(connection, 0, 2**62)] == [("node/a", "damaged")] * 7
 
 
 def test_losses_are_kept_as_blind_intervals_each_once(intake: Intake, engine: Engine) -> None:
     async def deliver() -> None:
-        interval = Blind(cause="ring_full", since=5, until=9, records={"process.exec": 3})
+        interval = Blind(cause="ring_full", since=MARCH_12 * SECOND, until=(MARCH_12 + 4) * SECOND, records={"process.exec": 3})
         await intake.take("queue", [a_message(1, interval), a_message(2, interval), a_message(3, interval, source="node/b")], complete_until=0)
 
     asyncio.run(deliver())
     with reading(engine) as connection:
-        assert [(source, one.records) for source, one in blind_between(connection, 9, 20)] == [("node/a", {"process.exec": 3}), ("node/b", {"process.exec": 3})]
-        assert blind_between(connection, 10, 20) == []
+        assert [(source, one.records) for source, one in blind_between(connection, (MARCH_12 + 4) * SECOND, 2**62)] == [
+            ("node/a", {"process.exec": 3}),
+            ("node/b", {"process.exec": 3}),
+        ]
+        assert blind_between(connection, (MARCH_12 + 5) * SECOND, 2**62) == []
+
+
+def test_a_loss_of_times_that_can_not_be_is_cut_to_such_that_can(intake: Intake, engine: Engine) -> None:
+    day = 24 * 3600 * SECOND
+    wrong = (Blind(cause="x", since=-5, until=2**64 - 1), Blind(cause="y", since=2**63, until=0))
+    asyncio.run(intake.take("queue", [a_message(n, one, received_at=MARCH_12 * SECOND) for n, one in enumerate(wrong, 1)], complete_until=0))
+    with reading(engine) as connection:
+        found = [(one.cause, one.since, one.until) for _, one in blind_between(connection, 0, 2**62)]
+    assert found == [("x", MARCH_12 * SECOND - 30 * day, (MARCH_12 + 600) * SECOND), ("y", MARCH_12 * SECOND, MARCH_12 * SECOND)]
 
 
 def test_an_older_leader_takes_nothing_in(intake: Intake, engine: Engine, clock: Clock) -> None:
