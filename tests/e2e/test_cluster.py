@@ -204,7 +204,7 @@ def test_audit_events_are_sent_with_a_client_certificate_within_seconds(here, re
         assert time.monotonic() < end
         time.sleep(0.2)
     at, caller, event = json.loads(lines[0])
-    assert caller == ["kube-apiserver", audit.GROUP]
+    assert caller == [audit.SOURCE, "watchkeeper:audit"]
     assert event["requestObject"]["subjects"][0]["name"] == "mallory"
     assert at - datetime.fromisoformat(event["stageTimestamp"]).timestamp() < 3
 

@@ -18,7 +18,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 from watchkeeper_operator.authority.contexts import Identity
 from watchkeeper_operator.authority.roles import CLOCK_SECONDS, Role, subject_of
@@ -132,6 +132,11 @@ def read_certificates(text: str) -> list[x509.Certificate]:
         return x509.load_pem_x509_certificates(text.encode("ascii"))
     except ValueError:
         raise AuthorityError("not certificates in PEM") from None
+
+
+def has_key_identifier(certificate: x509.Certificate) -> bool:
+    """TLS checked strictly takes no authority without one."""
+    return any(extension.oid == ExtensionOID.SUBJECT_KEY_IDENTIFIER for extension in certificate.extensions)
 
 
 def read_signer(certificate: str, key: str) -> Signer:

@@ -7,7 +7,7 @@ sensors.crt  sensors.key  the sensors' authority
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from watchkeeper_operator.authority.certificates import AuthorityError, Signer, read_certificates, read_signer
@@ -22,11 +22,12 @@ FILE_BYTES = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """All of it, read at one time."""
+    """All of it, read at one time. Equal where the files are."""
 
     server: Identity
     trusted: str
-    sensors: Signer
+    sensors: Signer = field(compare=False)
+    sensors_chain: str
 
 
 def read_given(folder: Path) -> Given:
@@ -35,7 +36,7 @@ def read_given(folder: Path) -> Given:
     certificate, key, trusted, sensors, sensors_key = texts
     read_signer(certificate, key)
     read_certificates(trusted)
-    return Given(Identity(certificate, key), trusted, read_signer(sensors, sensors_key))
+    return Given(Identity(certificate, key), trusted, read_signer(sensors, sensors_key), sensors)
 
 
 def _text(path: Path) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from watchkeeper_operator.authority.certificates import AuthorityError, Signer, key_pem, pem, read_certificates, read_signer
+from watchkeeper_operator.authority.certificates import AuthorityError, Signer, has_key_identifier, key_pem, pem, read_certificates, read_signer
 from watchkeeper_operator.authority.custody import Held
 from watchkeeper_operator.names import CA_BUNDLE, CA_SECRET, SYSTEM_NAMESPACE
 from watchkeeper_operator.shapes import Metadata
@@ -53,6 +53,8 @@ def read_held(texts: Mapping[str, str]) -> Held:
     """Raises AuthorityError."""
     if not {"ca.crt", "ca.key"} <= texts.keys():
         raise AuthorityError(f"Secret {CA_SECRET} holds no ca.crt and ca.key")
+    if not has_key_identifier(read_certificates(texts["ca.crt"])[0]):
+        raise AuthorityError(f"Secret {CA_SECRET}: ca.crt has no subject key identifier, so that no client would accept what it signs: make one by audit-config")
     following = read_signer(texts["next.crt"], texts.get("next.key", "")) if "next.crt" in texts else None
     return Held(
         current=read_signer(texts["ca.crt"], texts["ca.key"]),

@@ -180,7 +180,7 @@ def test_an_address_that_is_no_collectors_is_refused(url, tmp_path):
         Settings(collector=url, ca=tmp_path, token=tmp_path, node_name="a", state=tmp_path)
 
 
-def test_pauses_grow_to_a_minute_and_spread():
+def test_pauses_grow_to_a_bound_and_spread():
     assert [pause_seconds(failures, 0.999) for failures in (1, 2, 3)] == pytest.approx([0.5, 1.0, 2.0], rel=0.01)
     assert pause_seconds(1000, 0.999) == pytest.approx(LONGEST_SECONDS, rel=0.01)
     assert pause_seconds(4, 0.0) == pytest.approx(2.0)

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.support.certificates import TestAuthority
 from tests.support.cluster.steps import NoKubernetesError
+
+from watchkeeper_operator.authority import certificates
+from watchkeeper_operator.authority.contexts import Identity
+from watchkeeper_operator.authority.roles import Role
 
 ADDRESS = "10.96.0.50"  # clusterIP of the receiving Service
 SERVER_NAME = "watchkeeper-collector.watchkeeper-system.svc"
 URL = f"https://{ADDRESS}/v1/audit"
-GROUP = "watchkeeper:audit"  # organisation of the API server's certificate
+SOURCE = "control-plane"  # the LogSource, by the name in the API server's certificate
 POLICY = Path(__file__).parents[3] / "operator" / "watchkeeper_operator" / "audit" / "policy.yaml"  # the one that ships
 WEBHOOK = ("ca.crt", "apiserver.crt", "apiserver.key", "webhook.kubeconfig")
 DELIVERY = {  # as the documentation tells users
@@ -48,12 +52,18 @@ def prepare(run: Path, *, policy: str, webhook: str) -> dict[str, str]:
 
 
 def _issue(folder: Path, authority: Path) -> None:
-    ours = TestAuthority("watchkeeper")
+    """What `watchkeeper audit-config` issues, and a server's certificate for receivers of tests."""
+    now = datetime.now(UTC)
+    root = certificates.make_root(now)
+    server = certificates.make_server(root, (SERVER_NAME, ADDRESS), now)
+    client = certificates.make_client(root, Role.AUDIT, SOURCE, now, certificates.AUDIT_LIFE)
     authority.mkdir(mode=0o700, exist_ok=True)
-    ours.own().write(authority, "ca")
-    ours.server(SERVER_NAME, ADDRESS).write(authority, "server")
-    (folder / "ca.crt").write_bytes(ours.certificate)
-    ours.client("kube-apiserver", [GROUP]).write(folder, "apiserver")
+    (folder / "ca.crt").write_text(certificates.pem(root.certificate))
+    own = Identity(certificates.pem(root.certificate), certificates.key_pem(root.key))
+    for where, name, pair in ((authority, "ca", own), (authority, "server", server), (folder, "apiserver", client)):
+        (where / f"{name}.crt").write_text(pair.chain)
+        (where / f"{name}.key").touch(mode=0o600)
+        (where / f"{name}.key").write_text(pair.key)
     configuration = {
         "apiVersion": "v1",
         "kind": "Config",

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).parents[3]
 SYSTEM = "watchkeeper-system"
 OVERLAY = REPOSITORY / "build" / "e2e"
-LOG_SOURCE = "kube-apiserver"  # the name in the certificate of the cluster's API server
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,6 @@ def _overlay(images: dict[str, str]) -> Path:
                     [{"op": "replace", "path": "/spec/clusterIP", "value": audit.ADDRESS}, {"op": "replace", "path": "/spec/ports/0/port", "value": 443}]
                 ),
             },
-            {"target": {"kind": "LogSource", "name": "control-plane"}, "patch": json.dumps([{"op": "replace", "path": "/metadata/name", "value": LOG_SOURCE}])},
         ],
     }
     (OVERLAY / "kustomization.yaml").write_text(json.dumps(written))
