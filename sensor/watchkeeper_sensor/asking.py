@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 GAINED, HOLDINGS = "exec.gained_capabilities", ("credentials.change", "credentials.capabilities")
 ALL = frozenset(kind for program in PROGRAMS for kind in program.kinds)
+OF_THE_AGENT = frozenset({"container.start", "container.stop", "bpf.discovered"})  # told by no program of the kernel, as those of `sensor.` are
 
 
 def kernel_part(program: Program) -> Program:
     """The rules that something of the kernel can concern, with the kinds that the sensor tells."""
-    told = {*ALL, *(kind for rule in program.rules for kind in rule.kinds if kind.startswith("sensor.")), "container.start", "container.stop"}
+    told = {*ALL, *(kind for rule in program.rules for kind in rule.kinds if kind.startswith("sensor.")), *OF_THE_AGENT}
     return narrowed_to(program, told)
 
 

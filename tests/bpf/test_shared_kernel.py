@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from tests.bpf.patience import SLOWER
+from tests.support.commands import WATCHKEEPER
 
 HERE = Path(__file__).parents[2]
 PATIENCE = 30.0 * SLOWER
@@ -165,3 +166,25 @@ def test_what_others_load_into_the_shared_kernel_is_not_the_nodes(node):
 def test_nothing_of_the_node_is_lost_or_unreadable(node):
     ready = node.told("ready")[0]
     assert not ready["blind"]
+
+
+IN_NODE = ["unshare", "--pid", "--fork", "--mount-proc"]
+
+
+def test_a_pod_without_the_nodes_pid_namespace_is_refused(tmp_path):
+    words = ["sensor", "--collector", "https://collector", "--node-name", "node-a", "--state", tmp_path]
+    done = subprocess.run([*IN_NODE, WATCHKEEPER, *map(str, words)], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "hostPID: true" in done.stderr
+
+
+def test_paths_of_cgroups_are_seen_as_the_nodes_first_process_sees_them():
+    """A pod has a cgroup namespace of its own, in which the node's containers lie above the root."""
+    sees = (
+        "import os\nfrom watchkeeper_sensor.kernel.privileges import see_host_cgroups\n"
+        "def own(): return os.readlink('/proc/self/ns/cgroup') == os.readlink('/proc/1/ns/cgroup')\n"
+        "print(own(), repr(see_host_cgroups()), own())"
+    )
+    inside = f'unshare --cgroup {sys.executable} -c "{sees}"; true'
+    said = subprocess.run([*IN_NODE, "sh", "-c", inside], capture_output=True, text=True, check=True).stdout
+    assert said.split() == ["False", "''", "True"]
