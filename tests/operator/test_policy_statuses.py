@@ -42,7 +42,7 @@ class World:
         self.good = self.judged.good
         self.shares.judged(self.judged)
         for node in self.nodes:
-            self.shares.share(node, self._pods(node), self.judged.in_force, self.judged.number)
+            self.shares.share(node, self._pods(node), self.judged.number)
         return self
 
     def _pods(self, node):

@@ -148,6 +148,6 @@ class Following:
             stale, self._stale = self._stale, set()
             judged = self._policies.judged
             for node in [node for node in self.nodes.by_uid.values() if node.metadata.name in stale]:
-                self.shares.share(node, list(self._pods[node.metadata.name].values()), judged.in_force, judged.number)
+                self.shares.share(node, list(self._pods[node.metadata.name].values()), judged.number)
                 await asyncio.sleep(0)
             self._tell(set(), True)

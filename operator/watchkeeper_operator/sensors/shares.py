@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from watchkeeper_operator.collector.node_feed import revision_of
-from watchkeeper_operator.collector.policy_share import share_of
+from watchkeeper_operator.collector.policy_share import PolicyShares
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from watchkeeper_operator.collector.cluster_view import Runs
-    from watchkeeper_operator.policy_objects import Key, Written
+    from watchkeeper_operator.policy_objects import Key
     from watchkeeper_operator.policy_verdicts import Judged
     from watchkeeper_operator.sensors.nodes import Node
 
@@ -30,18 +30,20 @@ class Shares:
     wanted: dict[str, frozenset[Key]] = field(default_factory=dict)
     seen: dict[str, dict[str, int]] = field(default_factory=dict)
     since: dict[Key, tuple[tuple[str, int], int]] = field(default_factory=dict)  # revision of an object in force, and the judgement that brought it
+    _shares: PolicyShares = field(default_factory=lambda: PolicyShares(()))
     _sets: dict[str, frozenset[Key]] = field(default_factory=dict)  # most nodes are to hold the same
 
     def judged(self, judged: Judged) -> None:
         """What is in force from now on; `share` follows for each node."""
+        self._shares = PolicyShares(judged.in_force)
         self.since = {
             one.key: known if (known := self.since.get(one.key)) is not None and known[0] == one.revision else (one.revision, judged.number)
             for one in judged.in_force
         }
 
-    def share(self, node: Node, pods: Sequence[Runs], in_force: Sequence[Written], number: int) -> None:
-        """`number`: of the judgement that `in_force` is of."""
-        share = share_of(in_force, pods, node.metadata.labels)
+    def share(self, node: Node, pods: Sequence[Runs], number: int) -> None:
+        """`number`: of the judgement that `judged` took last."""
+        share = self._shares.of(pods, node.metadata.labels)
         uid = node.metadata.uid
         revision = revision_of(share)
         if revision not in self._sets:
