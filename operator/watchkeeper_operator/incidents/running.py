@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from watchkeeper_detection.program import Program
     from watchkeeper_operator.bus.messages import Message
     from watchkeeper_operator.cluster import Cluster
+    from watchkeeper_operator.shapes import Object
+    from watchkeeper_operator.watches import Watch
 
 TRIM_SECONDS = 60.0
 TRIM_AGAIN_SECONDS = 0.2  # while there is more to forget
@@ -83,12 +85,22 @@ class Incidents:
         self._names = tuple(receiver.name for receiver in settings.receivers)
         self.intake = Intake(store, program, epoch=epoch, clock=clock, receivers=self._names)
 
-    async def run(self, cluster: Cluster, *, tls: Callable[[], ssl.SSLContext], others: Callable[[Sequence[Message]], Awaitable[None]]) -> None:
-        """Until cancelled. `cluster`: in this leader's epoch; `tls`: the operator's client context as it is now; `others`: sees every message.
+    async def run(
+        self,
+        cluster: Cluster,
+        *,
+        tls: Callable[[], ssl.SSLContext],
+        others: Callable[[Sequence[Message]], Awaitable[None]],
+        attend: Callable[[str, Watch[Object]], None] | None = None,
+    ) -> None:
+        """Until cancelled. `cluster`: in this leader's epoch; `tls`: the operator's client context as it is now; `others`: sees every message;
+        `attend`: told of the watch, for whoever looks whether it is alive.
 
         Raises StoreError (FencedError where a later leader writes), in an ExceptionGroup.
         """
         shown = Projection(cluster, self._store, self.intake.changed, epoch=self._epoch, clock=self._clock, receivers=self._names)
+        if attend is not None:
+            attend("watch of Incident", shown.watch)
         progress = Progress(self._settings.collectors, self._clock())
         async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session, asyncio.TaskGroup() as tasks:
             for url in self._settings.collectors:

@@ -53,7 +53,9 @@ class TimelineEntry(Model):
     """Something that happened, or several of the same."""
 
     at: Instant = Field(description="When: event time; of several, the first.")
-    what: Word = Field(description="What the entry is: `detection`, `disposition`, `action`, `blind`.")
+    what: Word = Field(
+        description="What the entry is: `detection`, `context` (one that opens no incident and shares something with this one), `disposition`, `action`, `blind`."
+    )
     policy: Qualified | None = Field(default=None, description="Of a detection: the policy.")
     rule: Name | None = Field(default=None, description="Of a detection: the rule.")
     severity: Severity | None = Field(default=None, description="Of a detection: its severity.")
@@ -76,7 +78,7 @@ class IncidentStatus(Status):
     attack: Annotated[tuple[Technique, ...], Field(max_length=32), Keyed()] = Field(default=(), description="MITRE ATT&CK technique ids (v19).")
     entities: Annotated[tuple[IncidentEntity, ...], Field(max_length=MOST_ENTITIES)] = Field(default=(), description="What it is about, at most 50.")
     timeline: Annotated[tuple[TimelineEntry, ...], Field(max_length=MOST_ENTRIES)] = Field(
-        default=(), description="What happened, oldest first, at most 50: the first ones and the newest."
+        default=(), description="What happened, oldest first, at most 50: the gravest, the first ones and the newest."
     )
     entities_left_out: Number | None = Field(default=None, description="Entities that found no place here.")
     entries_left_out: Number | None = Field(default=None, description="Entries of the timeline that found no place here.")
