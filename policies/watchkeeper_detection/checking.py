@@ -21,6 +21,7 @@ from watchkeeper_detection.fields import fields, kinds, roots_of
 from watchkeeper_detection.match import ABOUT
 from watchkeeper_detection.policy import ROOT_NAMESPACE, PolicyException, PolicyList, RuntimePolicy
 from watchkeeper_detection.scoping import Lists, Named, counts, dangling, meant, not_for_namespaces
+from watchkeeper_detection.selecting import selecting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -154,7 +155,7 @@ def _check_rule(policy: RuntimePolicy, rule: RuleWritten, exceptions: Sequence[t
         mode = override.mode or mode
         if override.threshold:
             count, within_ns = override.threshold.count or count, override.threshold.within_ns or within_ns
-    sequence = _check_sequence(rule, pen)
+    sequence = _check_sequence(rule, pen, policy)
     rule_kinds = tuple(rule.sequence.steps[-1].on if rule.sequence else rule.on)
     scope = Scope(kinds=rule_kinds, lists=pen.lists, steps={step.name: tuple(step.on) for step in rule.sequence.steps} if rule.sequence else {})
     when = pen.check(rule.when, ("when",), scope, want="bool") if rule.when else None
@@ -169,12 +170,15 @@ def _check_rule(policy: RuntimePolicy, rule: RuleWritten, exceptions: Sequence[t
         of, per = pen.nodes(rule.first_seen.of, ("firstSeen", "of"), scope), pen.nodes(rule.first_seen.per, ("firstSeen", "per"), scope)
         first_seen = made.FirstSeen(of, per, rule.first_seen.learn_ns)
     suppress = made.Suppress(pen.nodes(rule.suppress.by, ("suppress", "by"), scope), rule.suppress.for_ns) if rule.suppress else None
-    if rule.kill and when is not None:
-        _check_kill(when.tree, [one.tree for _, one in unless if one], pen)
+    covered = () if rule.sequence else _selected(policy, rule.on, ("on",), scope, pen)
+    condition_tree = _all_of([*covered, when.tree]) if when else None
+    if rule.kill and condition_tree is not None:
+        _check_kill(condition_tree, [one.tree for _, one in unless if one], pen)
     if pen.errors or not enabled:
         return None
+    selectors = [one.condition for one in selecting(policy)]
     condition = repr(
-        (rule.on, rule.when, [guard.when for guard in rule.unless], rule.threshold, rule.sequence, rule.first_seen, rule.suppress, count, within_ns)
+        (*selectors, rule.on, rule.when, [guard.when for guard in rule.unless], rule.threshold, rule.sequence, rule.first_seen, rule.suppress, count, within_ns)
     )
     include, exclude = _covered(policy)
     checked = made.Rule(
@@ -190,7 +194,7 @@ def _check_rule(policy: RuntimePolicy, rule: RuleWritten, exceptions: Sequence[t
         kinds=rule_kinds,
         include=include,
         exclude=exclude,
-        when=when.tree if when else None,
+        when=condition_tree,
         unless=tuple(made.Guard(guard.name, one.tree) for guard, one in unless if one),
         threshold=threshold,
         first_seen=first_seen,
@@ -296,7 +300,20 @@ def _check_message(message: str, scope: Scope, pen: _Pen) -> tuple[made.Word, ..
     return (*words, made.Word(text=text + message[end:]))
 
 
-def _check_sequence(rule: RuleWritten, pen: _Pen) -> made.Sequence | None:
+def _selected(policy: RuntimePolicy, names: Sequence[str], below: Steps, scope: Scope, pen: _Pen) -> list[Node]:
+    """What the selectors of the policy's scope ask of an event of these kinds."""
+    found = []
+    for one in selecting(policy):
+        lacking = [name for name in names if name in kinds() and one.root not in roots_of(name)]
+        if lacking:
+            pen.error(below, f"scope.{one.selector} can't be asked of {lacking[0]}: it belongs to no {one.root}", "give such rules a policy of their own")
+            continue
+        checked = pen.check(one.condition, below, scope, want="bool")
+        found += [checked.tree] if checked else []
+    return found
+
+
+def _check_sequence(rule: RuleWritten, pen: _Pen, policy: RuntimePolicy) -> made.Sequence | None:
     if rule.sequence is None:
         return None
     roots = {path.partition(".")[0] for path in fields()}
@@ -309,7 +326,7 @@ def _check_sequence(rule: RuleWritten, pen: _Pen) -> made.Sequence | None:
         scope = Scope(kinds=tuple(step.on), lists=pen.lists, steps=dict(earlier))
         checked = pen.check(step.when, (*below, "when"), scope, want="bool")
         by = pen.nodes(step.by, (*below, "by"), scope)
-        alone: list[Node] = []
+        alone: list[Node] = _selected(policy, step.on, (*below, "on"), dataclasses.replace(scope, steps={}), pen)
         joined: list[Node] = []
         for part in conjuncts(checked.tree) if checked else ():
             (joined if any(other for other, _ in _reads(part)) else alone).append(part)
