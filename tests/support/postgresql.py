@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import quote
 
+import psycopg
+
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "watchkeeper" / "postgresql"
 VERSIONS = ("17", "16", "15", "14")
-LIBRARIES = ("libpq5", "libllvm14", "libllvm15", "libllvm19", "libxslt1.1", "libxml2", "libicu72", "libz3-4")
+LIBRARIES = ("libpq5", "libxslt1.1", "libxml2", "libicu72", "libicu76", "libicu74")
 USERS = ("postgres", "nobody")
 START_SECONDS = 60.0
 
@@ -27,16 +29,28 @@ class NoServerError(Exception):
     """Why there can be no server here."""
 
 
-def programs() -> tuple[Path, dict[str, str]]:
-    """Folder of initdb and postgres, and the environment that they need. Raises NoServerError."""
+def programs(folder: Path) -> tuple[Path, dict[str, str]]:
+    """Folder of initdb and postgres, and the environment that they need. What is unpacked goes to `folder`: the cache may be closed to others. Raises NoServerError."""
     for version in VERSIONS:
-        if (folder := Path("/usr/lib/postgresql") / version / "bin").joinpath("initdb").exists():
-            return folder, {}
-    layer = _unpacked()
+        if (found := Path("/usr/lib/postgresql") / version / "bin").joinpath("initdb").exists():
+            return found, {}
+    return opened(folder)
+
+
+def opened(folder: Path) -> tuple[Path, dict[str, str]]:
+    """The unpacked server, in a folder that its user may enter."""
+    shutil.copytree(_unpacked() / "usr", folder / "usr", symlinks=True, copy_function=_linked)
     for version in VERSIONS:
-        if (folder := layer / "usr" / "lib" / "postgresql" / version / "bin").joinpath("initdb").exists():
-            return folder, {"LD_LIBRARY_PATH": str(next((layer / "usr" / "lib").glob("*-linux-gnu")))}
-    raise NoServerError(f"{layer} holds no server")
+        if (found := folder / "usr" / "lib" / "postgresql" / version / "bin").joinpath("initdb").exists():
+            return found, {"LD_LIBRARY_PATH": str(next((folder / "usr" / "lib").glob("*-linux-gnu")))}
+    raise NoServerError(f"{CACHE} holds no server")
+
+
+def _linked(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another disk
+        shutil.copy2(source, target)
 
 
 def _unpacked() -> Path:
@@ -76,19 +90,19 @@ class PostgreSQL:
         self._made = 0
 
     def __enter__(self) -> Self:
-        self._programs, self._environment = programs()
         user = next((name for name in USERS if name in {entry.pw_name for entry in pwd.getpwall()}), None) if os.geteuid() == 0 else ""
         if user is None:
             raise NoServerError("no unprivileged user to run a server as")
         self._as = {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []} if user else {}
-        with contextlib.ExitStack() as opened:
-            self._folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="wk-pg-", dir="/tmp")))
+        with contextlib.ExitStack() as opening:
+            self._folder = Path(opening.enter_context(tempfile.TemporaryDirectory(prefix="wk-pg-", dir="/tmp")))
+            self._programs, self._environment = programs(self._folder)
             if user:
                 shutil.chown(self._folder, user)
             self._run("initdb", "--auth=trust", "--username=watchkeeper", "--encoding=UTF8", "--locale=C", "--no-sync", f"--pgdata={self._folder / 'store'}")
             self._start()
-            opened.callback(self.stop)
-            self._opened = opened.pop_all()
+            opening.callback(self.stop)
+            self._opened = opening.pop_all()
         return self
 
     def _run(self, program: str, *words: str) -> str:
@@ -126,7 +140,8 @@ class PostgreSQL:
         """Of a new, empty database."""
         self._made += 1
         name = f"watchkeeper_{self._made}"
-        self._run("psql", "--quiet", f"--host={self._folder}", "--username=watchkeeper", "--dbname=postgres", f"--command=CREATE DATABASE {name}")
+        with psycopg.connect(host=str(self._folder), user="watchkeeper", dbname="postgres", autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}".encode())
         return f"postgresql://watchkeeper@/{name}?host={quote(str(self._folder), safe='')}"
 
     def __exit__(self, *_: object) -> None:
