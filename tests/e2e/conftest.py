@@ -14,12 +14,15 @@ from tests.support import docker_engine
 from tests.support.admission import install
 from tests.support.api_client import ApiClient
 from tests.support.api_server import ApiServer
+from tests.support.cluster import installation as installing
 from tests.support.cluster.__main__ import UNABLE
 from tests.support.cluster.running import Cluster, running
 from tests.support.cluster.steps import UnableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from tests.support.cluster.installation import Installation
 
 BUSYBOX = "watchkeeper.test/busybox:1"
 
@@ -83,6 +86,12 @@ def busybox(cluster: Cluster) -> str:
     cluster.docker("import", "--change", 'CMD ["/bin/sh"]', "-", BUSYBOX, stdin=docker_engine.image())
     cluster.load_image(BUSYBOX)
     return BUSYBOX
+
+
+@pytest.fixture(scope="session")
+def installation(cluster: Cluster) -> Installation:
+    """Watchkeeper on the cluster, as the quickstart installs it, from this tree; taken as it is where it is the same."""
+    return installing.install(cluster)
 
 
 @pytest.fixture

@@ -24,22 +24,39 @@ REPOSITORY = Path(__file__).parents[3]
 BASE_PACKAGES = ("python3", "python3-venv", "libbpf1", "ca-certificates")
 PYTHON_VERSION = "3.11"  # of that Debian
 TARGETS = {"watchkeeper": "operator", "watchkeeper-sensor": "sensor"}
-CONTEXT = ("policies", "operator", "sensor", "cli", "pyproject.toml", "requirements.lock", "requirements-sensor.lock", "Dockerfile", ".dockerignore", "README.md", "LICENSE")
+CONTEXT = (
+    "policies",
+    "operator",
+    "sensor",
+    "cli",
+    "pyproject.toml",
+    "requirements.lock",
+    "requirements-sensor.lock",
+    "Dockerfile",
+    ".dockerignore",
+    "README.md",
+    "LICENSE",
+)
 
 
 def build(cluster: Cluster) -> dict[str, str]:
     """Target (`operator`, `sensor`) → image name, on every node. Rebuilt when a file of the product changed. Raises NoKubernetesError."""
-    tag = _digest()
-    names = {target: f"{image}:{tag}" for image, target in TARGETS.items()}
-    if not all(cluster.docker("images", "--quiet", name) for name in names.values()):
+    wanted = names()
+    if not all(cluster.docker("images", "--quiet", name) for name in wanted.values()):
         with step("images built"):
             arguments = _offline(cluster) if cluster.local else []
-            for target, name in names.items():
+            for target, name in wanted.items():
                 cluster.docker("build", "--quiet", *arguments, "--target", target, "--tag", name, str(REPOSITORY))
-            _forget_old(cluster, tag)
+            _forget_old(cluster, set(wanted.values()))
     with step("images loaded"):
-        cluster.load_image(*names.values())
-    return names
+        cluster.load_image(*wanted.values())
+    return wanted
+
+
+def names() -> dict[str, str]:
+    """Target → name of the image that this tree makes."""
+    tag = _digest()
+    return {target: f"{image}:{tag}" for image, target in TARGETS.items()}
 
 
 def _digest() -> str:
@@ -89,11 +106,11 @@ def _wheels() -> Path:
     return kept(CACHE / "k8s" / f"wheels-{hashlib.sha256(lock).hexdigest()[:12]}", make, "wheels of our images")
 
 
-def _forget_old(cluster: Cluster, tag: str) -> None:
+def _forget_old(cluster: Cluster, wanted: set[str]) -> None:
     """A gigabyte for each change of the source, else."""
     for image in TARGETS:
         for line in cluster.docker("images", "--format", "{{.Repository}}:{{.Tag}}", image).splitlines():
-            if line != f"{image}:{tag}":
+            if line not in wanted:
                 try:
                     cluster.docker("rmi", line)
                 except NoKubernetesError:  # a container of it runs
