@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,8 +62,9 @@ def eventually(what: str, found: Callable[[], Any], seconds: float = 30.0, every
 
 
 def install(cluster: Cluster) -> Installation:
-    """Brings the cluster to what the tree says now, unless it is there already. Raises NoKubernetesError."""
-    if _runs(cluster, names := product.names()):
+    """Brings the cluster to what the tree says now, unless it is there already, or WATCHKEEPER_AS_INSTALLED asks for what is there. Raises NoKubernetesError."""
+    names = product.names()
+    if os.environ.get("WATCHKEEPER_AS_INSTALLED") or _runs(cluster, names):
         return Installation(cluster, names)
     images = product.build(cluster)
     with step("watchkeeper installed"):
