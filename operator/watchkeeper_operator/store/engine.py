@@ -6,6 +6,8 @@ All calls block; in asyncio they belong into `asyncio.to_thread`.
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +26,8 @@ BUSY_SECONDS = 10  # a writer waits for another one
 STATEMENT_SECONDS = 60  # PostgreSQL gives up on one statement
 CONNECT_SECONDS = 10
 CONNECTIONS = 5
-PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_SECONDS * 1000}", "foreign_keys=ON", "journal_size_limit=67108864")
+PRAGMAS = (f"busy_timeout={BUSY_SECONDS * 1000}", "synchronous=FULL", "foreign_keys=ON", "journal_size_limit=67108864")
+LOCKED_SECONDS = 0.02  # between two attempts to begin the write-ahead log
 POSTGRESQL_OPTIONS = (
     "-c synchronous_commit=on -c timezone=UTC"
     f" -c statement_timeout={STATEMENT_SECONDS}s -c lock_timeout={BUSY_SECONDS}s -c idle_in_transaction_session_timeout={STATEMENT_SECONDS}s"
@@ -86,6 +89,7 @@ def _sqlite(url: URL) -> Engine:
         connection.isolation_level = None  # the driver begins no transactions of its own: `begun` does
         for pragma in PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
+        _write_ahead(connection)
 
     @event.listens_for(engine, "begin")
     def begun(connection: Connection) -> None:
@@ -93,6 +97,20 @@ def _sqlite(url: URL) -> Engine:
         connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get(READS_ONLY) else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """SQLite waits for nobody when the first ones who open a new file begin its write-ahead log at once, so we do. Raises OperationalError."""
+    ends_at = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > ends_at:
+                raise
+            time.sleep(LOCKED_SECONDS)
+        else:
+            return
 
 
 def _postgresql(url: URL) -> Engine:
