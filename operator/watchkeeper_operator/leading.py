@@ -88,7 +88,7 @@ class Leader:
                 tasks.create_task(self._audit.run())
                 tasks.create_task(reacting.run(self._registry()))
         finally:
-            self._health.leave(*watches)
+            self._health.leave(*watches, "watch of Incident")
 
     def _watches(self) -> dict[str, Watch[Any]]:
         own: dict[str, Watch[Any]] = {
@@ -116,7 +116,7 @@ class Leader:
 
     async def _run_incidents(self) -> None:
         await self._keeping.ready.wait()
-        await self._incidents.run(self._cluster, tls=self._keeping.tls, others=self._take)
+        await self._incidents.run(self._cluster, tls=self._keeping.tls, others=self._take, attend=self._health.attend)
 
     async def _take(self, messages: Sequence[Message]) -> None:
         """Every message of every collector, for those who look at states."""
