@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from watchkeeper_operator.names import ROOT_NAMESPACE
 from watchkeeper_operator.policy_objects import EXCEPTION, Key
 from watchkeeper_operator.policy_statuses import Held
 from watchkeeper_operator.sensors.node_statuses import rfc3339
@@ -44,19 +45,24 @@ class Sums(msgspec.Struct):
     nodes: dict[str, Node] = {}
 
 
+def called(exception: Key) -> str:
+    """What nodes call it (`program.Guard.name`)."""
+    return exception.name if exception.namespace == ROOT_NAMESPACE else f"{exception.namespace}/{exception.name}"
+
+
 def add(sums: Sums, uid: str, state: NodeState, at: int, in_force: Iterable[Written]) -> set[Key]:
     """Take in what a node says: counts go on from its last word, or begin anew where its sensor did. Returns exceptions that were used."""
     before = sums.nodes.get(uid)
     known: Mapping[str, int] = before.counts if before is not None and before.started_at == state.started_at else {}
     counts = dict(list(state.held_back.items())[:ENTRIES_OF_A_NODE])
     sums.nodes[uid] = Node(state.started_at, counts)
-    exceptions = [one.key for one in in_force if one.key.kind == EXCEPTION] if counts != known else []
     policies = {one.key: str(one.spec.get("policy", "")) for one in in_force if one.key.kind == EXCEPTION} if counts != known else {}
+    exceptions = {(policy, called(key)): key for key, policy in policies.items()}
     used = set()
     for text, count in counts.items():
         more = count - known.get(text, 0)
         rule, _, name = text.partition(" ")
-        key = next((key for key in exceptions if key.name == name and policies[key] == rule.partition("/")[0]), None)
+        key = exceptions.get((rule.partition("/")[0], name))
         if more > 0 and key is not None:
             held = f"{key.namespace}/{key.name}"
             sums.exceptions[held] = (min(MOST, sums.exceptions.get(held, (0, 0))[0] + more), at)
@@ -83,10 +89,10 @@ class HeldBack:
         if content is not None:
             self._sums = msgspec.msgpack.decode(content, type=Sums)
 
-    def take(self, uid: str, state: NodeState, at: int, in_force: Iterable[Written]) -> bool:
-        """Whether an exception was used since the node's last word."""
-        used = bool(add(self._sums, uid, state, at, in_force))
-        self._changed |= used
+    def take(self, uid: str, state: NodeState, at: int, in_force: Iterable[Written]) -> set[Key]:
+        """Exceptions that were used since the node's last word."""
+        used = add(self._sums, uid, state, at, in_force)
+        self._changed |= bool(used)
         return used
 
     def by_exception(self) -> dict[Key, Held]:

@@ -15,6 +15,7 @@ import msgspec
 from watchkeeper_operator.audit.sources import LogSources
 from watchkeeper_operator.audit.watching import Watching
 from watchkeeper_operator.authority.keeping import Keeping
+from watchkeeper_operator.excepting import Excepting
 from watchkeeper_operator.handlers import running as reacting
 from watchkeeper_operator.handlers import sensors as sensor_handlers
 from watchkeeper_operator.held_back import HeldBack
@@ -62,6 +63,7 @@ class Leader:
         self._held = HeldBack(store, epoch, time.time_ns)
         self._keeping = Keeping(cluster, settings.identity)
         self._incidents = Incidents(store, settings.incidents, epoch=epoch, clock=time.time_ns, spread=random.random, program=policies.judged.program)
+        self._excepting = Excepting(store, epoch, lambda: policies.judged.in_force, self._incidents.intake.hand_in, time.time_ns)
         self._rights = RightsWatch(cluster, policies, self._incidents.intake, store)
         self._logs = LogSources()
         self._audit = Watching(cluster, self._logs, lambda: policies.judged.program, self._ask_nonce, self._incidents.intake.hand_in, time.time_ns)
@@ -82,6 +84,7 @@ class Leader:
                 tasks.create_task(self._sensors.run_sensors(self._cluster, self._following))
                 tasks.create_task(self._sensors.run_nodes(self._cluster, self._following))
                 tasks.create_task(self._held.run())
+                tasks.create_task(self._excepting.run())
                 tasks.create_task(self._use_policies())
                 tasks.create_task(self._run_incidents())
                 tasks.create_task(self._rights.run())
@@ -104,7 +107,8 @@ class Leader:
             self._statuses.nodes_changed()
 
     def _node_heard(self, uid: str, state: NodeState, at: int) -> None:
-        if self._held.take(uid, state, at, self._policies.judged.in_force):
+        if used := self._held.take(uid, state, at, self._policies.judged.in_force):
+            self._excepting.used(used)
             self._statuses.held_back(self._held.by_exception())
 
     async def _use_policies(self) -> None:
@@ -113,6 +117,7 @@ class Leader:
             judged = await self._policies.after(number)
             number = judged.number
             await self._incidents.intake.use(judged.program)
+            self._excepting.policies_changed()
 
     async def _run_incidents(self) -> None:
         await self._keeping.ready.wait()

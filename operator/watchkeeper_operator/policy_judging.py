@@ -16,7 +16,7 @@ from watchkeeper_detection.policy import ROOT_NAMESPACE, PolicyException, Policy
 from watchkeeper_detection.program import Program, Rule
 from watchkeeper_detection.scoping import Lists, dangling, list_name, not_for_namespaces
 from watchkeeper_operator.policy_objects import EXCEPTION, LIST, POLICY, Key, Read, Written, key_of, lists_read, read, told
-from watchkeeper_operator.policy_quotas import Taken, TenantLimits, characters_of, cost_of, kinds_not_allowed
+from watchkeeper_operator.policy_quotas import Taken, TenantLimits, characters_of, cost_of, fields_not_allowed, kinds_not_allowed
 from watchkeeper_operator.policy_verdicts import Judged, Verdict
 from watchkeeper_operator.resources.conditions import Reason
 
@@ -170,6 +170,8 @@ class Judge:
         rules, errors = self._check(turn, one, lists)
         if mine := [error for error in errors if error.file == one.written.key.file]:
             return Refusal(Reason.INVALID, told(mine)), ()
+        if tenant and (wrong := fields_not_allowed(policy, one.document, rules)):
+            return Refusal(Reason.NOT_ALLOWED, told(wrong)), ()
         if tenant and (over := turn.of(namespace).refuse(self._limits, **size, cost=cost_of(rules))):
             return Refusal(Reason.OVER_QUOTA, over), ()
         return None, rules

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from watchkeeper_detection.cel.cost import cost
+from watchkeeper_detection.cel.tree import Field
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -103,3 +106,39 @@ def kinds_not_allowed(policy: RuntimePolicy, document: Document, limits: TenantL
             if kind not in limits.event_kinds
         ]
     return tuple(errors)
+
+
+NODE = "node."
+NODE_LABELS = "node.labels"  # scope.nodeSelector reads them: what it selects a tenant may say, what a label says no message tells
+
+
+def fields_not_allowed(policy: RuntimePolicy, document: Document, rules: Iterable[Rule]) -> tuple[PolicyError, ...]:
+    """Each rule outside root that reads which node its pods are on: facts of nodes are root's, and messages would carry them into the namespace."""
+    numbers = {rule.name: number for number, rule in enumerate(policy.spec.rules)}
+    errors = []
+    for rule in rules:
+        shown = {path for path in _fields(rule.message) if path.startswith(NODE)}
+        asked = {path for path in _fields(rule) if path.startswith(NODE)} - {NODE_LABELS, *(("node.name",) if _selects_nodes(policy) else ())}
+        errors += [
+            document.place.error(
+                ("spec", "rules", numbers[rule.rule]), f"policies in namespace {policy.namespace} may not read {path}", "facts of nodes are root's"
+            )
+            for path in sorted(shown | asked)
+        ]
+    return tuple(errors)
+
+
+def _selects_nodes(policy: RuntimePolicy) -> bool:
+    return policy.spec.scope is not None and policy.spec.scope.node_selector is not None
+
+
+def _fields(part: object) -> Iterable[str]:
+    """Paths of the vocabulary in a part of a rule."""
+    if isinstance(part, Field):
+        yield part.path
+    elif isinstance(part, tuple):
+        for each in part:
+            yield from _fields(each)
+    elif isinstance(part, msgspec.Struct):
+        for name in part.__struct_fields__:
+            yield from _fields(getattr(part, name))

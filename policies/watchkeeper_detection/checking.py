@@ -254,7 +254,8 @@ def _check_exception(exception: PolicyException, place: Place, scope: Scope, pen
         own_workloads = FROM_PODS if any("pod" in roots_of(kind) for kind in scope.kinds) else FROM_ELSEWHERE
         covered = outside.check(own_workloads.format(namespace), ("spec", "when"), scope, want="bool")
         tree = And(operands=(covered.tree, tree), type="bool") if covered else tree
-    return made.Guard(exception.name, tree, exception=True, until_ns=exception.spec.until_ns)
+    name = exception.name if namespace == ROOT_NAMESPACE else f"{namespace}/{exception.name}"
+    return made.Guard(name, tree, exception=True, until_ns=exception.spec.until_ns)
 
 
 def _refuse_lists(guards: Iterable[tuple[Steps, Checked | None]], pen: _Pen) -> None:

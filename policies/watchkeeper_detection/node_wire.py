@@ -87,7 +87,7 @@ class NotInForce(msgspec.Struct, frozen=True, kw_only=True):
 class NodeState(msgspec.Struct, frozen=True, kw_only=True):
     """State of the sensor on one node; becomes the status of its NodeSensor. Times are nanoseconds since the epoch.
 
-    held_back  `policy/rule exception` → detections that the PolicyException held back since the sensor started
+    held_back  `policy/rule exception` (outside root `policy/rule namespace/exception`) → detections that the PolicyException held back since the sensor started
     """
 
     sensor_version: str

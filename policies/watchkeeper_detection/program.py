@@ -22,6 +22,7 @@ PROGRAM_VERSION = 2
 class Guard(msgspec.Struct, frozen=True):
     """A named condition that holds a rule back: an `unless` of the rule, or a PolicyException.
 
+    name      of an exception outside root `namespace/name`
     until_ns  an exception holds for events before this time only (0: for ever)
     """
 

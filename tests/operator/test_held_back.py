@@ -12,19 +12,20 @@ from watchkeeper_operator.policy_objects import Key, Written
 from watchkeeper_operator.policy_statuses import Held
 
 BACKUP = Written(Key("PolicyException", "shop", "backup"), "u", 1, "", {"policy": "shell"})
-OTHERS = Written(Key("PolicyException", "bank", "backup"), "v", 1, "", {"policy": "other"})
+OTHERS = Written(Key("PolicyException", "bank", "backup"), "v", 1, "", {"policy": "shell"})
+ROOTS = Written(Key("PolicyException", "watchkeeper", "backup"), "w", 1, "", {"policy": "shell"})
 SECOND = 10**9
 
 
-def a_state(count, started_at=1, rule="shell/run"):
-    return NodeState(sensor_version="1", kernel="6", started_at=started_at, held_back={f"{rule} backup": count} if count else {})
+def a_state(count, started_at=1, rule="shell/run", exception="shop/backup"):
+    return NodeState(sensor_version="1", kernel="6", started_at=started_at, held_back={f"{rule} {exception}": count} if count else {})
 
 
 def told(*words):
     """Sums after (node, state) were told, a second apart."""
     sums = Sums({}, {})
     for second, (uid, state) in enumerate(words, 1):
-        add(sums, uid, state, second * SECOND, [BACKUP, OTHERS])
+        add(sums, uid, state, second * SECOND, [BACKUP, OTHERS, ROOTS])
     return sums.exceptions
 
 
@@ -33,7 +34,8 @@ CASES = {
     "the same count again is no use of it": ([("a", a_state(2)), ("a", a_state(2))], {"shop/backup": (2, SECOND)}),
     "nodes are summed": ([("a", a_state(2)), ("b", a_state(3))], {"shop/backup": (5, 2 * SECOND)}),
     "a sensor that began anew counts anew": ([("a", a_state(5)), ("a", a_state(2, started_at=2))], {"shop/backup": (7, 2 * SECOND)}),
-    "one of the same name for another policy is another": ([("a", a_state(2, rule="other/run"))], {"bank/backup": (2, SECOND)}),
+    "one of the same name in another namespace is another": ([("a", a_state(2, exception="bank/backup"))], {"bank/backup": (2, SECOND)}),
+    "one of root is called by its name": ([("a", a_state(2, exception="backup"))], {"watchkeeper/backup": (2, SECOND)}),
     "what nobody wrote is passed over": ([("a", a_state(2, rule="gone/run"))], {}),
     "nothing held back": ([("a", a_state(0))], {}),
 }

@@ -59,6 +59,16 @@ REFUSED = {
         Reason.NOT_ALLOWED,
         ["policies in namespace shop may not read file.write"],
     ),
+    "a message that would tell a tenant the name of a node": (
+        written(a_policy(a_kernel_rule(message="{process.exe} on {node.name}")), SHOP),
+        Reason.NOT_ALLOWED,
+        ["spec.rules[exec-in-pod]", "policies in namespace shop may not read node.name"],
+    ),
+    "a condition by which a tenant would learn the name of a node": (
+        written(a_policy(a_kernel_rule(when='process.exe == "/bin/sh" && node.name == "n1"')), SHOP),
+        Reason.NOT_ALLOWED,
+        ["policies in namespace shop may not read node.name"],
+    ),
     "an exception for no policy": (written(an_exception()), Reason.NO_SUCH_POLICY, ["there is no policy k8s-pod-exec"]),
     "a tenant's exception without an end": (written(an_exception(), SHOP), Reason.NOT_ALLOWED, ["needs an end"]),
     "a tenant's exception that ends too late": (
@@ -240,3 +250,11 @@ def test_judging_again_says_the_same_and_checks_nothing_anew():
     second = judge.judge(objects, first.good, NOW)
     assert dataclasses.replace(second, number=first.number) == first
     assert all(one is other for one, other in zip(first.program.rules, second.program.rules, strict=True))
+
+
+def test_a_tenant_may_say_which_nodes_by_their_labels_but_no_message_tells_them():
+    selecting = a_policy(a_kernel_rule())
+    selecting["spec"]["scope"] = {"nodeSelector": {"matchLabels": {"pool": "gpu"}}}
+    telling = a_policy(a_kernel_rule(message="{node.labels.pool}"))
+    assert verdict(judged(written(selecting, SHOP)), "RuntimePolicy", "k8s-pod-exec", SHOP).accepted
+    assert "may not read node.labels" in verdict(judged(written(telling, SHOP)), "RuntimePolicy", "k8s-pod-exec", SHOP).message

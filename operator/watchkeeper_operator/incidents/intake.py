@@ -14,6 +14,7 @@ import msgspec
 
 from watchkeeper_detection.wire import Blind, WireError, decode_blind, decode_detection, decode_match
 from watchkeeper_operator.incidents.deciding import Arrived, arrived, decide, opens, rule_of, spans_of
+from watchkeeper_operator.incidents.distrust import detection_of
 from watchkeeper_operator.incidents.joining import LONGEST_NS
 from watchkeeper_operator.incidents.joins import Joins, Taken, encode_taken
 from watchkeeper_operator.incidents.keeping import keep, standing_near
@@ -55,7 +56,7 @@ class Batch:
 
 
 def read_messages(messages: Iterable[Message]) -> Batch:
-    """Of detections, matches and losses; one that can't be read is a blind interval, for nobody knows what it said."""
+    """Of detections, matches, losses and what was discarded; one that can't be read is a blind interval, for nobody knows what it said."""
     batch = Batch()
     for message in messages:
         try:
@@ -75,6 +76,8 @@ def _read(message: Message, batch: Batch) -> None:
             batch.detections.append((_in_time(detection, message.received_at), message.received_at))
         case "match":
             batch.matches.append(decode_match(message.payload))
+        case "discarded":
+            batch.detections.append((detection_of(message), message.received_at))
         case "loss":
             batch.blind.append((message.source, _within(decode_blind(message.payload), message.received_at)))
         case _:

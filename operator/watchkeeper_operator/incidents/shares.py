@@ -22,10 +22,11 @@ ANYONE = frozenset({"system:anonymous", "system:unauthenticated", "group:system:
 RIGHTS = frozenset(
     {
         *("roles", "rolebindings", "clusterroles", "clusterrolebindings", "certificatesigningrequests", "apiservices"),
+        *("policyexceptions", "policylists", "runtimepolicies"),
         *("mutatingwebhookconfigurations", "validatingwebhookconfigurations", "mutatingadmissionpolicies", "mutatingadmissionpolicybindings"),
     }
 )
-"""Objects that decide about rights: the audit log says who wrote them, the watch what they give, and both name them."""
+"""Objects that decide about rights, or about what is detected: the audit log says who wrote them, the watch what they give, and both name them."""
 
 NAME_BYTES = 256  # of an entity's id
 _REPLICA_SET_POD = re.compile(r"^(.+)-[a-f0-9bcdfghjklmnpqrstvwxz2456789]{6,10}-[bcdfghjklmnpqrstvwxz2456789]{5}$")
@@ -61,17 +62,15 @@ def scope_of(detection: Detection) -> str:
 def shares_of(detection: Detection) -> tuple[Share, ...]:
     """What joins this detection to others; never empty: what names nobody is joined to its rule's others from the same place."""
     found = tuple(dict.fromkeys(_shares(detection)))
-    return found or (
-        Share("rule", f"{detection.policy}/{detection.rule}@{detection.origin or (detection.act.node if detection.act else '') or detection.source}"),
-    )
+    return found or (Share("rule", f"{detection.policy}/{detection.rule}@{detection.origin or detection.source}"),)
 
 
 def _shares(detection: Detection) -> Iterator[Share]:
-    act = detection.act
+    act, is_root = detection.act, scope_of(detection) == ROOT_NAMESPACE
     workload = None if act is None else act.workload or (workload_of_pod(act.pod) if act.pod else None)
     if workload:
         yield Share("workload", workload)
-    elif act is not None and act.node:
+    elif act is not None and act.node and is_root:
         yield Share("node", act.node)
     if detection.identity in ANYONE:
         if detection.origin:
