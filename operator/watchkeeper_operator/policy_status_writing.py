@@ -14,7 +14,7 @@ from watchkeeper_operator.reconciling import Reconciler
 from watchkeeper_operator.sensors.node_statuses import rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
     from watchkeeper_operator.cluster import Cluster
     from watchkeeper_operator.health import Health
@@ -44,6 +44,12 @@ class PolicyStatuses:
         self._nodes_changed = asyncio.Event()
         self._known: Known | None = None  # made anew when something changed
         self._silent: frozenset[str] = frozenset()
+        metrics.conditions.of("RuntimePolicy", self._statuses)
+
+    def _statuses(self) -> Iterator[Mapping[str, Any]]:
+        """Of policies, as the API server has them."""
+        found = (self._policies.object(key) for key in self._policies.judged.verdicts if key.kind == POLICY)
+        return (one.status for one in found if one is not None)
 
     def nodes_changed(self) -> None:
         """A node confirmed something, came or went."""

@@ -170,6 +170,12 @@ def test_the_operator_works_with_these_rights(server, tmp_path):
     with an_operator(server, tmp_path, "one") as operator:
         eventually(lambda: all(server.kubectl("get", *one, "-o", "name", "--ignore-not-found") for one in made), 40, operator.log.read_text)
         eventually(lambda: all(server.kubectl("get", *one, "-o", "jsonpath={.status.conditions}") for one in told), 40, operator.log.read_text)
+        token = server.kubectl("create", "token", "watchkeeper-act", "-n", HERE).strip()
+        counted = (
+            'kind="NodeSensor",reason="NotYetSeen",status="Unknown",type="Connected"',
+            'kind="LogSource",reason="NeverSeen",status="False",type="Receiving"',
+        )
+        eventually(lambda: all(one in operator.ask("/metrics", token)[1] for one in counted), 20, lambda: operator.ask("/metrics", token)[1])
         server.kubectl("delete", "node", "node-1")
         eventually(lambda: not server.kubectl("get", "nodesensors", "-o", "name"), 40, operator.log.read_text)
     assert not operator.said("orbidden"), operator.said("orbidden")

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from watchkeeper_operator.audit import canaries
 from watchkeeper_operator.audit.bypass import Bypasses
@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Watching:
-    """`ask_nonce`: a nonce of a collector's, None where none can be asked now; `hand_in`: detections of ours, durably (`Intake.hand_in`). `clock`: ns since the epoch."""
+    """`ask_nonce`: a nonce of a collector's, None where none can be asked now; `hand_in`: detections of ours, durably (`Intake.hand_in`). `clock`: ns since the epoch. `statuses`: of LogSources, by name."""
 
     cluster: Cluster
     sources: LogSources
@@ -52,6 +52,7 @@ class Watching:
     hand_in: Callable[[Sequence[Detection]], Awaitable[None]]
     clock: Callable[[], int]
     bypasses: Bypasses = field(default_factory=Bypasses)
+    statuses: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     async def take(self, messages: Sequence[Message]) -> None:
         """What the leader fetches, before it is acknowledged (`others` of `bus.fetching.fetch`); it may come twice."""
@@ -119,7 +120,10 @@ class Watching:
         written: dict[str, int] = {}
         while True:
             try:
-                for one in (await self.cluster.list(LOG_SOURCES, Object))[0]:
+                found = (await self.cluster.list(LOG_SOURCES, Object))[0]
+                for name in self.statuses.keys() - {one.metadata.name for one in found}:
+                    del self.statuses[name]
+                for one in found:
                     await self._write(one, written)
             except ClusterError as fault:
                 log.warning("status of log sources: %s", fault)
@@ -128,7 +132,7 @@ class Watching:
     async def _write(self, one: Object, written: dict[str, int]) -> None:
         """Conditions at once, counts once a minute."""
         name, now = one.metadata.name, self.clock()
-        status = self.sources.status(name, one.spec, one.status, generation=one.metadata.generation, now=now)
+        status = self.statuses[name] = self.sources.status(name, one.spec, one.status, generation=one.metadata.generation, now=now)
         same = status["conditions"] == one.status.get("conditions") and status["missing"] == one.status.get("missing")
         if same and now - written.get(name, 0) < REWRITTEN_NS:
             return
