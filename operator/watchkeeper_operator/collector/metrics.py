@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -11,6 +11,8 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from watchkeeper_operator.authority.certificates import read_certificates
+from watchkeeper_operator.bus.messages import Topic
+from watchkeeper_operator.collector.vetting import Reason
 from watchkeeper_operator.metrics import Asked
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ class Metrics:
         self.discarded = Counter(
             "watchkeeper_collector_discarded", "Entries of nodes that were about what the node may not speak of.", ("reason",), registry=self.registry
         )
+        for reason in get_args(Reason):
+            self.discarded.labels(reason=reason)
 
     def measure_health(self, health: Health) -> None:
         about = "Silence of watches and loops that have been silent for too long."
@@ -71,8 +75,8 @@ class _QueueCollector(Collector):
         yield GaugeMetricFamily("watchkeeper_queue_bytes", "Their bytes.", value=self._queue.depth.bytes)
         yield GaugeMetricFamily("watchkeeper_queue_limit_bytes", "How many bytes may wait.", value=self._queue.bounds.bytes)
         refused = CounterMetricFamily("watchkeeper_queue_refused", "Messages that found no room.", labels=["topic"])
-        for topic, count in dict(self._queue.refused).items():
-            refused.add_metric([topic], count)
+        for topic in get_args(Topic):  # from nothing on: a counter that appears with its first rise has none to be seen
+            refused.add_metric([topic], self._queue.refused[topic])
         yield refused
 
 
