@@ -67,7 +67,7 @@ class Leader:
         self._rights = RightsWatch(cluster, policies, self._incidents.intake, store)
         self._logs = LogSources()
         self._audit = Watching(cluster, self._logs, lambda: policies.judged.program, self._ask_nonce, self._incidents.intake.hand_in, time.time_ns)
-        metrics.conditions.of("LogSource", self._audit.statuses.values)
+        metrics.statuses.of("LogSource", self._audit.statuses.values)
 
     async def run(self) -> None:
         """Until cancelled, or until a part fails: then as an ExceptionGroup."""

@@ -87,7 +87,7 @@ class Operator:
             log.warning("no longer leading (epoch %d): %s", epoch, _leaves(fenced)[0])
         finally:
             self._metrics.leading.set(0)
-            self._metrics.conditions.clear()
+            self._metrics.statuses.clear()
 
 
 def _leaves(group: BaseExceptionGroup[StoreError]) -> list[StoreError]:

@@ -42,8 +42,8 @@ class Metrics:
         self.leading = Gauge("watchkeeper_operator_leading", "Whether this process leads.", registry=self.registry)
         self.epoch = Gauge("watchkeeper_operator_epoch", "Epoch of the leader, where this process is it.", registry=self.registry)
         self.events_dropped = Counter("watchkeeper_operator_events_dropped", "Events that were not written, as there were too many.", registry=self.registry)
-        self.conditions = Conditions()
-        self.registry.register(self.conditions)
+        self.statuses = Statuses()
+        self.registry.register(self.statuses)
 
     def measure(self, name: str, help_text: str, label: str, values: Callable[[], Values]) -> None:
         """A gauge that is asked for when somebody looks; the keys of `values` are of a fixed set."""
@@ -66,8 +66,8 @@ class Asked(Collector):
         yield family
 
 
-class Conditions(Collector):
-    """What objects' conditions say, counted: told by the leader's parts, gone with them. Labels are words of resources/conditions.py alone."""
+class Statuses(Collector):
+    """What objects' statuses say, counted: told by the leader's parts, gone with them. Labels are words of resources/conditions.py alone."""
 
     def __init__(self) -> None:
         self._statuses: dict[str, Callable[[], Iterable[Mapping[str, Any]]]] = {}
@@ -81,13 +81,18 @@ class Conditions(Collector):
         self._statuses.clear()
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
-        family = GaugeMetricFamily("watchkeeper_conditions", "Objects by what their conditions say.", labels=("kind", "type", "status", "reason"))
+        conditions = GaugeMetricFamily("watchkeeper_conditions", "Objects by what their conditions say.", labels=("kind", "type", "status", "reason"))
         for kind, statuses in self._statuses.items():
             said = (one for status in statuses() for one in status.get("conditions") or ())
             for (type_, status, reason), count in Counting(_words(one) for one in said).items():
                 if type_ in TYPES[kind] and status in STATUSES:
-                    family.add_metric((kind, type_, status, reason), count)
-        yield family
+                    conditions.add_metric((kind, type_, status, reason), count)
+        yield conditions
+        blind = GaugeMetricFamily("watchkeeper_audit_blind_rules", "Rules on audit logs that can't fire under the API server's audit policy.")
+        logs = self._statuses.get("LogSource", tuple)()
+        if tested := [status["coverage"]["blind"] for status in logs if "coverage" in status]:
+            blind.add_metric((), max(tested))
+        yield blind
 
 
 def _words(condition: Mapping[str, Any]) -> tuple[str, str, str]:

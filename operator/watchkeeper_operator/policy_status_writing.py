@@ -44,7 +44,7 @@ class PolicyStatuses:
         self._nodes_changed = asyncio.Event()
         self._known: Known | None = None  # made anew when something changed
         self._silent: frozenset[str] = frozenset()
-        metrics.conditions.of("RuntimePolicy", self._statuses)
+        metrics.statuses.of("RuntimePolicy", self._statuses)
 
     def _statuses(self) -> Iterator[Mapping[str, Any]]:
         """Of policies, as the API server has them."""

@@ -45,7 +45,7 @@ def exported(tmp_path_factory):
     AuditStates("one", collector.registry, time.time_ns)
     authorities = Authorities()
     collector.measure_certificates(lambda: Given(authorities.server(), authorities.bundle, authorities.sensors, ""))
-    operator.conditions.of("NodeSensor", lambda: [{"conditions": [{"type": "Seeing", "status": "False", "reason": "Blind"}]}])
+    operator.statuses.of("NodeSensor", lambda: [{"conditions": [{"type": "Seeing", "status": "False", "reason": "Blind"}]}])
     ends = next(one for one in collector.registry.collect() if one.name.endswith("end_timestamp_seconds"))
     certificates = {"certificates": {sample.labels["certificate"] for sample in ends.samples}}
     return labels_of(operator.registry) | labels_of(collector.registry) | certificates
@@ -178,9 +178,9 @@ FIRES: dict[str, tuple[Series, int, Series]] = {
         {f'{LOGS}type="Complete", status="Unknown", reason="NotYetSeen"}}': "1x200"},
     ),
     "WatchkeeperAuditUncovered": (
-        {f'{LOGS}type="Covered", status="False", reason="BlindRules"}}': "1x200"},
-        60,
-        {f'{LOGS}type="Covered", status="Unknown", reason="NotYetTested"}}': "1x200"},
+        {'watchkeeper_audit_blind_rules{pod="operator-1"}': "1x20", 'watchkeeper_audit_blind_rules{pod="operator-2"}': "_x10 40x200"},
+        30,
+        {'watchkeeper_audit_blind_rules{pod="operator-1"}': "1x20", 'watchkeeper_audit_blind_rules{pod="operator-2"}': "_x20 1x200"},
     ),
     "WatchkeeperAuditLate": (
         {f'watchkeeper_audit_lag_seconds_bucket{{source="audit", le="{le}"}}': f"0+{rate}x200" for le, rate in (("10", 1), ("30", 50), ("+Inf", 50))},

@@ -41,7 +41,7 @@ class Sensors:
         self._written: dict[str, dict[str, Any]] = {}  # NodeSensor → its status as written
         self._written_at: dict[str, int] = {}
         self._owners: dict[str, tuple[str, str]] = {}  # NodeSensor → uid of the node and name of the Sensor that it was made for
-        metrics.conditions.of("NodeSensor", self._written.values)
+        metrics.statuses.of("NodeSensor", self._written.values)
 
     def wake(self) -> None:
         self._sensors.wake(ALL)
