@@ -34,10 +34,10 @@ class _Told(NamedTuple):
     says: str
 
 
-FORGED = _Told("forged", "A node reports what it can't have seen", "P2", "high", "reported what it may not speak of")
-UNREADABLE = _Told("forged", "A node reports what it can't have seen", "P3", "medium", "reported what nobody can read")
-UNKNOWN = _Told("unknown", "A node reports what nobody knows of", "P4", "low", "reported what nobody here knows of")
-SECOND = _Told("second-certificate", "Second certificate asked for with a sensor's token", "P2", "high", "has a sensor whose token somebody else shows as well")
+FORGED = _Told("forged", "A node reports what it can't have seen", "P2", "high", "reported what it may not speak of, which was discarded")
+UNREADABLE = _Told("forged", "A node reports what it can't have seen", "P3", "medium", "reported what nobody can read, which was discarded")
+UNKNOWN = _Told("unknown", "A node reports what nobody knows of", "P4", "low", "reported what nobody here knows of, which was discarded")
+SECOND = _Told("second-certificate", "Second certificate asked for with a sensor's token", "P2", "high", "has a sensor whose token somebody else shows as well, who got nothing for it")
 TELLING = {
     **dict.fromkeys(("AnotherNodesPod", "AnotherIdentity", "NotItsKind"), FORGED),
     **dict.fromkeys(("PodUnknown", "PolicyUnknown", "NotCovered"), UNKNOWN),
@@ -80,9 +80,9 @@ def detection_of(message: Message) -> Detection:
 
 
 def _words(told: Discarded, how: _Told) -> str:
-    named = {"about": told.pod, "by policy": told.policy, "asked from": told.address}
-    details = ", ".join(f"{what} {which}" for what, which in named.items() if which)
-    return f"node {told.node_name or told.node_uid} {how.says}: {told.reason}, {told.count} times{f', {details}' if details else ''}; it was discarded"
+    named = {"times": told.count if told.count > 1 else "", "about": told.pod, "by policy": told.policy, "asked from": told.address}
+    details = [f"{what} {which}" for what, which in named.items() if which]
+    return f"node {told.node_name or told.node_uid} {how.says}: {', '.join([told.reason, *details])}"
 
 
 def _target(pod: str) -> str | None:

@@ -56,7 +56,7 @@ def test_the_same_message_is_the_same_detection_and_another_is_another() -> None
 
 def test_it_says_which_node_spoke_of_what() -> None:
     assert detection_of(a_report(count=3)).message == (
-        "node n1 reported what it may not speak of: AnotherNodesPod, 3 times, about shop/cart, by policy watchkeeper/shell; it was discarded"
+        "node n1 reported what it may not speak of, which was discarded: AnotherNodesPod, times 3, about shop/cart, by policy watchkeeper/shell"
     )
 
 
