@@ -13,7 +13,7 @@ from tests.support.cluster.kubebox import components
 
 REPOSITORY = Path(__file__).parents[2]
 MANIFESTS = REPOSITORY / "manifests"
-WHOLE = ("crds", "manifests/base", "manifests/overlays/quickstart", "manifests/overlays/production")
+WHOLE = ("crds", "manifests/base", "manifests/overlays/quickstart", "manifests/overlays/production", "manifests/argocd/health")
 COMPONENTS = sorted(path.parent.relative_to(REPOSITORY).as_posix() for path in MANIFESTS.glob("components/*/kustomization.yaml"))
 FOREIGN = ("monitoring.coreos.com", "argoproj.io")  # kinds that this API server does not have
 OF_LIBRARY = ("RuntimePolicy", "PolicyList")
@@ -59,6 +59,7 @@ def assert_accepted(server, objects):
 def test_a_folder_is_accepted(guarded_server, folder):
     objects = rendered(REPOSITORY / folder)
     seen_before = OF_LIBRARY if folder.endswith("production") else ()
+    guarded_server.kubectl("create", "namespace", "argocd", check=False)
     assert_accepted(guarded_server, [one for one in objects if one["kind"] not in seen_before])
     assert len(set(names_of(objects))) == len(objects)
 
@@ -118,3 +119,38 @@ def test_sqlite_is_of_one_replica():
     """Two pods can't share one file, also not for the moment of an upgrade."""
     for deployment in of_kind(rendered(MANIFESTS / "overlays/quickstart"), "Deployment"):
         assert (deployment["spec"]["replicas"], deployment["spec"]["strategy"]["type"]) == (1, "Recreate")
+
+
+def wave(written):
+    return int(written["metadata"].get("annotations", {}).get("argocd.argoproj.io/sync-wave", "0"))
+
+
+@pytest.mark.parametrize("overlay", ["quickstart", "production"])
+def test_argocd_applies_in_order_all_that_the_overlay_has(overlay):
+    objects = rendered(MANIFESTS / "argocd" / overlay)
+    assert sorted(names_of(objects)) == sorted(names_of(rendered(REPOSITORY / "crds")) + names_of(rendered(MANIFESTS / "overlays" / overlay)))
+    first = {kind: {wave(one) for one in objects if one["kind"] == kind} for kind in {one["kind"] for one in objects}}
+    assert all(len(waves) == 1 for waves in first.values())
+    order = {kind: waves.pop() for kind, waves in first.items()}
+    assert order["CustomResourceDefinition"] == order["Namespace"] < order["ValidatingAdmissionPolicy"] == order["ClusterRole"] < order["Deployment"]
+    ours = {one["kind"] for one in objects if one["apiVersion"].startswith("watchkeeper.dev/")}
+    assert ours >= {"RuntimePolicy", "PolicyList", "Sensor"}
+    assert all(order[kind] > order["Deployment"] for kind in ours)
+
+
+@pytest.mark.parametrize("overlay", ["quickstart", "production"])
+def test_argocd_never_takes_away_what_holds_incidents(overlay):
+    kept = {
+        one["kind"]
+        for one in rendered(MANIFESTS / "argocd" / overlay)
+        if "Prune=false" in one["metadata"].get("annotations", {}).get("argocd.argoproj.io/sync-options", "")
+    }
+    assert kept - {"PersistentVolumeClaim"} == {"CustomResourceDefinition", "Namespace"}
+    assert ("PersistentVolumeClaim" in kept) == (overlay == "quickstart")
+
+
+def test_the_application_names_a_folder_that_is_there():
+    application = yaml.safe_load((MANIFESTS / "argocd" / "application.yaml").read_text())
+    assert (REPOSITORY / application["spec"]["source"]["path"] / "kustomization.yaml").exists()
+    assert "ServerSideApply=true" in application["spec"]["syncPolicy"]["syncOptions"]
+    assert application["spec"]["ignoreDifferences"] == [{"group": "watchkeeper.dev", "kind": "*", "jsonPointers": ["/status"]}]

@@ -1,0 +1,15 @@
+-- A list is good or it is not: policies that read a refused one keep what they had.
+local found, status = {}, obj.status or {}
+for _, one in ipairs(status.conditions or {}) do
+  if (one.observedGeneration or 0) >= (obj.metadata.generation or 0) then found[one.type] = one end
+end
+local function is(name, value) return found[name] ~= nil and found[name].status == value end
+local function why(name)
+  local one = found[name] or {reason = "NotYetSeen"}
+  if one.message == nil or one.message == "" then return name .. ": " .. one.reason end
+  return name .. ": " .. one.reason .. ": " .. one.message
+end
+
+if is("Accepted", "False") then return {status = "Degraded", message = why("Accepted")} end
+if is("Accepted", "True") then return {status = "Healthy", message = why("Accepted")} end
+return {status = "Progressing", message = "the operator has not judged it yet"}
