@@ -9,10 +9,11 @@ import msgspec
 
 from watchkeeper_operator.incidents.deciding import Standing, opens
 from watchkeeper_operator.incidents.explaining import judged
-from watchkeeper_operator.incidents.joining import WINDOW_NS, Span
+from watchkeeper_operator.incidents.joining import MINUTE_NS, WINDOW_NS, Span
 from watchkeeper_operator.incidents.notices import notices_of
 from watchkeeper_operator.incidents.shares import scope_of
 from watchkeeper_operator.incidents.summary import decode, encode
+from watchkeeper_operator.store.incident_objects import touch_sharing
 from watchkeeper_operator.store.incidents import add_detections, incident_rows, incidents_near, merge_into, put_incidents
 from watchkeeper_operator.store.notices import add_notices
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from watchkeeper_operator.incidents.deciding import Arrived, Outcome
 
 POLICY_CHARACTERS = 130
+BESIDE_NS = 2 * MINUTE_NS
+"""Of an incident's times: what makes none and comes then is written into its object, such as the exec in the audit log by which a shell came into a pod."""
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -69,7 +72,9 @@ def keep(connection: Connection, outcome: Outcome, new: Sequence[Arrived], *, re
     for gone, kept in outcome.merged.items():
         merge_into(connection, gone, kept, now=now)
     put_incidents(connection, rows, keys, moments)
-    add_detections(connection, [_detection_row(one, outcome.members.get(one.detection.id, ""), now) for one in new], _context(new))
+    context = _context(new)
+    add_detections(connection, [_detection_row(one, outcome.members.get(one.detection.id, ""), now) for one in new], context)
+    touch_sharing(connection, _times(context), BESIDE_NS, now=now)
     severities = {name: judged(decode(row.content)).severity for name, row in before.items()}
     add_notices(connection, notices_of(outcome.incidents.values(), severities, receivers=receivers, now=now))
     return Kept(len(new), frozenset(outcome.incidents) | frozenset(outcome.merged))
@@ -117,6 +122,14 @@ def _context(new: Iterable[Arrived]) -> list[dict[str, Any]]:
         if not opens(one)
         for share in one.shares
     ]
+
+
+def _times(context: Iterable[Mapping[str, Any]]) -> dict[str, set[int]]:
+    """Key → when what makes no incident had it."""
+    found: dict[str, set[int]] = {}
+    for row in context:
+        found.setdefault(row["key"], set()).add(row["observed_at"])
+    return found
 
 
 def _text(text: str) -> str:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import delete, func, select, update
 
 from watchkeeper_operator.store.tables import DispositionRow, IncidentKeyRow, IncidentRow, MomentRow
-from watchkeeper_operator.store.upsert import add_rows
+from watchkeeper_operator.store.upsert import add_rows, in_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from sqlalchemy import ColumnElement, Connection, Row
 
@@ -77,6 +77,13 @@ def mark_gone(connection: Connection, name: str) -> None:
     connection.execute(update(IncidentRow).where(IncidentRow.id == name).values(written_at=0))
 
 
+def mark_missing(connection: Connection, there: Collection[tuple[str, str]]) -> None:
+    """Objects that were written and are not `there` (namespace and name of all): deleted while nobody looked, or of another cluster."""
+    written = connection.execute(select(IncidentRow.scope, IncidentRow.id).where(IncidentRow.archived_at == 0, IncidentRow.written_at > 0))
+    for part in in_parts([name for scope, name in written if (scope, name) not in there]):
+        connection.execute(update(IncidentRow).where(IncidentRow.id.in_(part)).values(written_at=0))
+
+
 def is_news(connection: Connection, scope: str, name: str, saying: Saying) -> bool:
     """Whether people say something else of a known incident than they did, in its own namespace."""
     row = incident(connection, name)
@@ -105,6 +112,18 @@ def touch_overlapping(connection: Connection, since: int, until: int, *, now: in
     """Somebody was blind then: incidents of that time are to say so."""
     overlaps = (IncidentRow.last_seen >= since - MARGIN_NS, IncidentRow.first_seen <= until + MARGIN_NS)
     connection.execute(update(IncidentRow).where(IncidentRow.archived_at == 0, *overlaps, IncidentRow.changed_at < now).values(changed_at=now))
+
+
+def touch_sharing(connection: Connection, moments: Mapping[str, Collection[int]], near_ns: int, *, now: int) -> None:
+    """Incidents with one of these keys about the times of a key are to show what has come beside them."""
+    names: set[str] = set()
+    for part in in_parts(moments):
+        query = select(IncidentKeyRow.incident, IncidentKeyRow.key, IncidentKeyRow.first, IncidentKeyRow.last).where(IncidentKeyRow.key.in_(part))
+        rows = connection.execute(query)
+        names.update(name for name, key, first, last in rows if any(first - near_ns <= at <= last + near_ns for at in moments[key]))
+    is_shown = (IncidentRow.archived_at == 0, IncidentRow.closed_at == 0, IncidentRow.changed_at < now)
+    for part in in_parts(names):
+        connection.execute(update(IncidentRow).where(IncidentRow.id.in_(part), *is_shown).values(changed_at=now))
 
 
 def beyond(connection: Connection, *, scope: str | None, is_closed: bool, kept: int) -> list[Row[Any]]:

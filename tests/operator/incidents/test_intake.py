@@ -21,6 +21,7 @@ from watchkeeper_operator.incidents.intake import Intake
 from watchkeeper_operator.incidents.summary import Summary, decode
 from watchkeeper_operator.store.documents import FencedError
 from watchkeeper_operator.store.engine import open_engine, reading, writing
+from watchkeeper_operator.store.incident_objects import due_objects, mark_written
 from watchkeeper_operator.store.incidents import moments_of
 from watchkeeper_operator.store.notices import due_notices
 from watchkeeper_operator.store.progress import blind_between, dropped
@@ -275,3 +276,17 @@ def test_incidents_do_not_depend_on_order_batches_and_duplicates(
         parts.append(rest[:cut])
         rest = rest[cut:]
     assert outcome([arriving]) == outcome([*parts, rest])
+
+
+@pytest.mark.parametrize(("later", "is_due"), [(60, True), (600, False)])
+def test_what_makes_no_incident_and_comes_beside_one_is_written_into_its_object(
+    intake: Intake, engine: Engine, clock: Clock, later: int, *, is_due: bool
+) -> None:
+    take(intake, a_detection(line=1, at=10, identity="alice"))
+    with writing(engine) as connection:
+        (due,) = due_objects(connection, most=9)
+        mark_written(connection, due, now=clock.now)
+    clock.now += SECOND
+    take(intake, a_detection(line=2, at=10 + later, identity="alice", severity="P4"), a_detection(line=3, at=10, identity="bob", severity="P4"), first=2)
+    with reading(engine) as connection:
+        assert [one.id for one in due_objects(connection, most=9)] == [due.id] * is_due
