@@ -81,7 +81,8 @@ def dangling(policies: Mapping[Named, tuple[RuntimePolicy, Place]], exceptions: 
     for exception, place in exceptions:
         asked = [policy for policy, _ in policies.values() if _is_for(exception, policy)]
         if not asked:
-            hint = meant(exception.spec.policy, [name for _, name in policies])
+            seen = [name for namespace, name in policies if exception.namespace in (ROOT_NAMESPACE, namespace) or namespace == ROOT_NAMESPACE]
+            hint = meant(exception.spec.policy, seen)  # of other namespaces' policies no name is told
             errors.append(place.error(("spec", "policy"), f"there is no policy {exception.spec.policy}", hint))
             continue
         names = [rule.name for policy in asked for rule in policy.spec.rules]

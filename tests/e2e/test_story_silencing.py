@@ -74,7 +74,8 @@ def test_an_exception_of_a_namespace_holds_back_no_policy_of_root_that_is_root_o
     root = shop.installation
     with in_root(root, a_policy(marker, marker, namespace="watchkeeper", severity="P2")):
         shop.apply(an_exception(marker, marker, until=in_a_month()))
-        eventually("the exception is judged", lambda: shop.condition("policyexception", marker, "Accepted"), SECONDS)
+        only = f"policy {marker} takes exceptions for these rules from namespace watchkeeper only"
+        eventually("its owner is told", lambda: only in shop.condition("policyexception", marker, "Accepted").get("message", ""), SECONDS)
         await_in_force(root, "watchkeeper", marker)
         shop.act("cart", "echo", marker)
         eventually("root's incident, all the same", lambda: root.incidents(f"watchkeeper/{marker}"), SECONDS)

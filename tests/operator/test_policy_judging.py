@@ -258,3 +258,12 @@ def test_a_tenant_may_say_which_nodes_by_their_labels_but_no_message_tells_them(
     telling = a_policy(a_kernel_rule(message="{node.labels.pool}"))
     assert verdict(judged(written(selecting, SHOP)), "RuntimePolicy", "k8s-pod-exec", SHOP).accepted
     assert "may not read node.labels" in verdict(judged(written(telling, SHOP)), "RuntimePolicy", "k8s-pod-exec", SHOP).message
+
+
+def test_a_misspelt_exception_is_told_no_name_of_another_namespaces_policy():
+    theirs = written(a_policy(a_kernel_rule()), "bank", "money-mover")
+    for namespace, is_told in (("shop", False), ("bank", True), (ROOT, True)):
+        misspelt = written(an_exception(policy="money-movr", until="2026-08-01T00:00:00Z"), namespace)
+        message = verdict(judged(theirs, misspelt), "PolicyException", misspelt.key.name, namespace).message
+        assert "there is no policy money-movr" in message
+        assert ("money-mover" in message) == is_told, namespace
