@@ -170,6 +170,24 @@ def test_a_persons_words_survive_restarts_and_new_detections(server: ApiServer, 
     during(server, store, go_on)
 
 
+def test_what_was_deleted_while_nobody_looked_is_written_anew(server: ApiServer, store: Engine) -> None:
+    """By somebody who waited for that moment, or as the store was restored into another cluster."""
+
+    async def begin(leader: Running) -> None:
+        await leader.take(a_detection(line=1, severity="P2"))
+        (shown,) = await leader.until(is_shown(1))
+        await leader.cluster.merge(kinds.INCIDENTS, {"metadata": {"name": shown.metadata.name, "namespace": "watchkeeper"}, "spec": {"owner": "alice"}})
+        await leader.until(lambda found: found[0].status["conditions"][0]["status"] == "True")
+
+    async def again(leader: Running) -> None:
+        (shown,) = await leader.until(is_shown(1))
+        assert shown.spec["owner"] == "alice"
+
+    during(server, store, begin)
+    server.kubectl("delete", "incidents", "--all", "--all-namespaces", "--wait=true")
+    during(server, store, again)
+
+
 def test_a_storm_is_few_objects_within_their_size_and_rate(server: ApiServer, store: Engine) -> None:
     async def act(leader: Running) -> None:
         began, end = time.monotonic(), 12.0

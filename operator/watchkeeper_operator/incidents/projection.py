@@ -37,6 +37,7 @@ from watchkeeper_operator.store.incident_objects import (
     is_news,
     keys_of,
     mark_gone,
+    mark_missing,
     mark_written,
     related_to,
     say,
@@ -111,9 +112,12 @@ class Projection:
     async def _read_back(self) -> None:
         """What people say; and objects that somebody deleted, or that nobody knows, put right."""
         async for change in self.watch:
-            if change.object is None:
+            if change.kind == "listed":
+                there = {(one.metadata.namespace, one.metadata.name) for one in self.watch.objects}
+                await self._stored(partial(mark_missing, there=there))
+            elif change.object is None:
                 continue
-            if change.kind == "deleted":
+            elif change.kind == "deleted":
                 await self._stored(partial(mark_gone, name=change.object.metadata.name))
             else:
                 await self._hear(change.object)
