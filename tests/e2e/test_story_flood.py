@@ -69,8 +69,9 @@ def test_a_match_all_policy_under_load_costs_no_other_namespace_an_event(shop: T
     bank.apply(a_policy(marker, marker))
     shop.await_in_force("everything")
     bank.await_in_force(marker)
+    nodes = node_of(shop, "cart"), node_of(bank, "vault")
     kubectl = [components() / "kubectl", "--kubeconfig", shop.installation.cluster.kubeconfig, "--namespace", shop.namespace]
-    with subprocess.Popen([*kubectl, "exec", "cart", "--", "/bin/busybox", "timeout", "60", "/bin/busybox", "sh", "-c", FLOOD]) as flood:
+    with subprocess.Popen([*kubectl, "exec", "cart", "--", "/bin/busybox", "timeout", "300", "/bin/busybox", "sh", "-c", FLOOD]) as flood:
         try:
             eventually("the flood is seen", lambda: counted(shop, "everything") > 100, SECONDS)
             assert flood.poll() is None, "the flood ended before the acts"
@@ -78,8 +79,9 @@ def test_a_match_all_policy_under_load_costs_no_other_namespace_an_event(shop: T
             assert flood.poll() is None, "the flood ended during the acts"
         finally:
             flood.terminate()
+            shop.kubectl("delete", "pod", "cart", "--force", "--grace-period=0", "--wait=false")
     eventually(f"all {ACTS} acts of the other namespace are told", lambda: counted(bank, marker) == ACTS, SECONDS)
-    print(f"flood on {node_of(shop, 'cart')}, acts on {node_of(bank, 'vault')}; told of the flood: {counted(shop, 'everything')}")
+    print(f"flood on {nodes[0]}, acts on {nodes[1]}; told of the flood: {counted(shop, 'everything')}")
     assert f"/{marker}" not in shop.kubectl("get", "incidents", "--output", "json")
 
 
