@@ -16,8 +16,10 @@ from tests.support.api_client import ApiClient
 from tests.support.api_server import ApiServer
 from tests.support.cluster import installation as installing
 from tests.support.cluster.__main__ import UNABLE
+from tests.support.cluster.callers import People
 from tests.support.cluster.running import Cluster, running
 from tests.support.cluster.steps import UnableError
+from tests.support.cluster.workloads import Workloads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -120,3 +122,15 @@ def guarded(guarded_server: ApiServer) -> Iterator[ApiClient]:
     """A quick client of it."""
     with ApiClient(guarded_server) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def people(cluster: Cluster) -> People:
+    """Issues certificates of the cluster's authority to whomever a story needs."""
+    return People.of(cluster)
+
+
+@pytest.fixture
+def work(installation: Installation, namespace: str, busybox: str) -> Workloads:
+    """Pods in this test's namespace, on a cluster that Watchkeeper watches."""
+    return Workloads(installation.cluster, namespace, busybox)

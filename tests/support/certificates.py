@@ -74,6 +74,15 @@ class TestAuthority:
         )
         self.certificate = built.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
+    @classmethod
+    def of(cls, certificate: bytes, key: bytes) -> TestAuthority:
+        """One that exists already, by PEM texts."""
+        made = cls()
+        made.certificate = certificate
+        made._name = x509.load_pem_x509_certificate(certificate).subject
+        made._key = serialization.load_pem_private_key(key, None)
+        return made
+
     def _begun(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
         now = datetime.now(UTC)
         return (
