@@ -38,7 +38,7 @@ def audit_config(
     DIR/node/             goes to each control-plane node as it is: policy, kubeconfig, certificates, key
     DIR/kubeadm.yaml      what to merge into kubeadm's ClusterConfiguration
     DIR/kind.yaml         a kind cluster that has all of it
-    DIR/authority/        the certificate authority: kubectl apply -f DIR/authority/secret.yaml before the operator, then keep it away from nodes
+    DIR/authority/        the certificate authority: kubectl create -f DIR/authority/secret.yaml before the operator, then keep it away from nodes
 
     \b
     A certificate that is about to end is replaced by running this again and copying node/ anew: the API server takes it up within two minutes,
