@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from watchkeeper_detection.attack import TACTICS, TECHNIQUES
+from watchkeeper_operator.incidents.summary import DEPLOYING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from watchkeeper_detection.detection import Severity
     from watchkeeper_operator.incidents.summary import Line, Summary
 
-RAISED_BY_TACTICS = 3  # aims of an attacker, by as many rules, that make the same things one step graver together than each is alone
+RAISED_BY_AIMS = 3  # aims of an attacker, by as many rules, that make the same things one step graver together than each is alone
 RAISED: dict[Severity, Severity] = {"P4": "P4", "P3": "P2", "P2": "P1", "P1": "P1"}
 MEANS = {"P1": "page someone now", "P2": "look today", "P3": "look in working hours", "P4": "record"}
 SHOWN_SHARES = 3
@@ -32,14 +33,14 @@ def judged(summary: Summary) -> Judged:
     """The gravest detection's severity; one step more when several rules saw an attack go on from aim to aim."""
     gravest = _gravest(summary)
     because = f"{summary.severity} ({MEANS[summary.severity]}): the gravest detection is {gravest.policy} {gravest.rule}, {gravest.severity} with {gravest.confidence} confidence."
-    tactics = tactics_of(summary)
-    telling = {(line.policy, line.rule) for line in summary.lines.values() if line.confidence != "low" and line.severity <= "P3"}
+    telling = [line for line in summary.lines.values() if line.confidence != "low" and line.severity <= "P3"]
+    rules, aims = {(line.policy, line.rule) for line in telling}, aims_of(telling)
     raised = RAISED[summary.severity]
-    if raised == summary.severity or len(tactics) < RAISED_BY_TACTICS or len(telling) < RAISED_BY_TACTICS:
+    if raised == summary.severity or len(aims) < RAISED_BY_AIMS:
         return Judged(summary.severity, because)
     return Judged(
         raised,
-        f"{raised} ({MEANS[raised]}): {len(telling)} rules saw {len(tactics)} aims of an attacker ({_listed(tactics)}) with the same subjects, "
+        f"{raised} ({MEANS[raised]}): {len(rules)} rules saw {len(aims)} aims of an attacker ({_listed(aims)}) with the same subjects, "
         f"which is one step graver than the gravest detection alone, {gravest.policy} {gravest.rule} ({gravest.severity}).",
     )
 
@@ -48,6 +49,12 @@ def tactics_of(summary: Summary) -> tuple[str, ...]:
     """Names of the tactics, in the order of the matrix; of a technique of several the first."""
     found = {TECHNIQUES[technique].tactics[0] for technique in summary.attack if technique in TECHNIQUES}
     return tuple(tactic.name for tactic in TACTICS.values() if tactic.short_name in found)
+
+
+def aims_of(lines: Iterable[Line]) -> list[str]:
+    """Names, in the order of the matrix. A rule sees one aim, so that as many rules as aims saw them."""
+    found = {line.aim for line in lines}
+    return [*(["Deploying"] if DEPLOYING in found else []), *(tactic.name for tactic in TACTICS.values() if tactic.short_name in found)]
 
 
 def togetherness(summary: Summary) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from watchkeeper_detection.logs.provider import time_text
+from watchkeeper_detection.wire import Blind
 from watchkeeper_operator.incidents.explaining import by_gravity, judged, next_steps, title_of, togetherness
 from watchkeeper_operator.incidents.summary import plain
 from watchkeeper_operator.names import ROOT_NAMESPACE
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from watchkeeper_detection.detection import Detection
-    from watchkeeper_detection.wire import Blind
     from watchkeeper_operator.incidents.summary import Line, Summary
 
 STATUS_BYTES = 30 * 1024  # of 32 KiB that an object may have: the rest is metadata, and what people write
@@ -106,11 +107,15 @@ def _entries(known: Known) -> list[Entry]:
     lines = [(line.first, line.severity, _line(line)) for line in known.summary.lines.values()]
     context = [(one.observed_at, one.severity, _context(one)) for one in known.context]
     said = [(at, "P0", {"at": _instant(at), "what": "disposition", "message": _cut(plain(words, SENTENCE), SENTENCE)}) for at, words in known.said]
-    is_root = known.scope == ROOT_NAMESPACE
-    blind = [
-        (one.since, "P3", {"at": _instant(one.since), "what": "blind", "message": blind_words(source if is_root else "", one)}) for source, one in known.blind
-    ]
+    blind = [(at, "P3", {"at": _instant(at), "what": "blind", "message": words}) for at, words in _blind_lines(known)]
     return sorted((*lines, *context, *said, *blind), key=lambda entry: (entry[0], entry[1], entry[2]["message"]))
+
+
+def _blind_lines(known: Known) -> list[tuple[int, str]]:
+    """What nodes and logs lost is root's to know: how much went on there is no fact of one namespace."""
+    if known.scope == ROOT_NAMESPACE:
+        return [(one.since, blind_words(source, one)) for source, one in folded(known.blind)]
+    return [(min(one.since for _, one in known.blind), "from here on a sensor or log did not see everything")] if known.blind else []
 
 
 def _line(line: Line) -> dict[str, Any]:
@@ -152,7 +157,26 @@ def _blind_spots(known: Known) -> list[str]:
     """A sentence for each cause and source; tenants are told how often, not where."""
     if known.scope != ROOT_NAMESPACE:
         return [f"{len(known.blind)} times a sensor or log did not see everything meanwhile"] if known.blind else []
-    return list(dict.fromkeys(blind_words(source, one) for source, one in known.blind))[:BLIND_SPOTS]
+    return list(dict.fromkeys(blind_words(source, one) for source, one in folded(known.blind)))[:BLIND_SPOTS]
+
+
+def folded(blind: Iterable[tuple[str, Blind]]) -> list[tuple[str, Blind]]:
+    """One for each source and cause, in order of their begin: what was missed in all of them, from the first moment until the last."""
+    found: dict[tuple[str, str], Blind] = {}
+    for source, one in sorted(blind, key=lambda row: row[1].since):
+        before = found.get((source, one.cause))
+        found[source, one.cause] = one if before is None else _both(before, one)
+    return [(source, one) for (source, _), one in found.items()]
+
+
+def _both(one: Blind, other: Blind) -> Blind:
+    return Blind(
+        cause=one.cause,
+        since=min(one.since, other.since),
+        until=max(one.until, other.until),
+        records=dict(Counter(one.records) + Counter(other.records)),
+        entries=dict(Counter(one.entries) + Counter(other.entries)),
+    )
 
 
 def blind_words(source: str, one: Blind) -> str:

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 ANYONE = frozenset({"system:anonymous", "system:unauthenticated", "group:system:authenticated", "group:system:unauthenticated", "group:system:serviceaccounts"})
 """Names that say nothing of who it is: those who go by them have no more in common than the address they come from."""
 
+ON_BEHALF = frozenset(
+    f"system:serviceaccount:kube-system:{name}-controller"
+    for name in ("cronjob", "daemon-set", "deployment", "job", "replicaset", "replication", "statefulset")
+)
+"""Controllers that make what everybody's workloads ask for: the pods of two DaemonSets have nothing in common because of them."""
+
 RIGHTS = frozenset(
     {
         *("roles", "rolebindings", "clusterroles", "clusterrolebindings", "certificatesigningrequests", "apiservices"),
@@ -29,8 +35,8 @@ RIGHTS = frozenset(
 """Objects that decide about rights, or about what is detected: the audit log says who wrote them, the watch what they give, and both name them."""
 
 NAME_BYTES = 256  # of an entity's id
-_REPLICA_SET_POD = re.compile(r"^(.+)-[a-f0-9bcdfghjklmnpqrstvwxz2456789]{6,10}-[bcdfghjklmnpqrstvwxz2456789]{5}$")
-_GENERATED_POD = re.compile(r"^(.+)-(?:[bcdfghjklmnpqrstvwxz2456789]{5}|[0-9]{1,5})$")
+_REPLICA_SET_POD = re.compile(r"^(.+)-[a-f0-9bcdfghjklmnpqrstvwxz2456789]{6,10}-(?:[bcdfghjklmnpqrstvwxz2456789]{5}|[*])$")
+_GENERATED_POD = re.compile(r"^(.+)-(?:[bcdfghjklmnpqrstvwxz2456789]{5}|[0-9]{1,5}|[*])$")
 _JOB = re.compile(r"^(.+)-[0-9]{8,10}$")
 
 
@@ -75,7 +81,7 @@ def _shares(detection: Detection) -> Iterator[Share]:
     if detection.identity in ANYONE:
         if detection.origin:
             yield Share("address", detection.origin)
-    elif detection.identity:
+    elif detection.identity and detection.identity not in ON_BEHALF:
         yield Share("identity", detection.identity)
     if detection.target:
         yield from _shares_of_target(detection.target)
@@ -97,6 +103,7 @@ def _shares_of_target(target: str) -> Iterator[Share]:
 def workload_of_pod(pod: str) -> str:
     """`namespace/name` of what made a pod, by the form of names that controllers generate; a pod on its own is its own workload.
 
+    `web-5d4f9c8b7-*` is one whose name the API server was yet to make up.
     Sources: generateName's alphabet and five letters (apimachinery, pkg/util/rand), `Deployment-hash-suffix`, StatefulSet ordinals, CronJob's minutes.
     """
     namespace, _, name = pod.rpartition("/")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from watchkeeper_detection.attack import by_version
+from watchkeeper_detection.attack import TECHNIQUES, by_version
 from watchkeeper_detection.detection import Confidence, Detection, Severity
 from watchkeeper_detection.policy.errors import printable
 from watchkeeper_detection.redact import redact
@@ -25,13 +25,21 @@ TECHNIQUES_KEPT = 64
 MESSAGE_CHARACTERS = 512
 RUNBOOK_CHARACTERS = 1500
 NAME_CHARACTERS = 253
+DEPLOYING = "deploying"
+DEPLOYED_BY = frozenset({"persistence", "privilege-escalation", "stealth", "defense-impairment"})
+"""Tactics that one installation of an agent, a network plugin or a driver shows in a cluster: a DaemonSet with rights on its node, a namespace that lets it in."""
+DEPLOY_CONTAINER = "T1610"
+OF_CLUSTER = frozenset({"audit.request", "rbac.grant", "rbac.object"})
 CONFIDENCES: tuple[Confidence, ...] = ("low", "medium", "high")
 
 T = TypeVar("T")
 
 
 class Line(msgspec.Struct, frozen=True, array_like=True):
-    """Detections of one rule about one subject. `policy`: `namespace/name`; `message`, `detection`: of the first."""
+    """Detections of one rule about one subject. `policy`: `namespace/name`; `message`, `detection`, `aim`: of the first.
+
+    aim  tactic of the rule's first technique, or DEPLOYING; empty where the technique is unknown
+    """
 
     policy: str
     rule: str
@@ -45,6 +53,7 @@ class Line(msgspec.Struct, frozen=True, array_like=True):
     last: int
     detection: str
     count: int = 1
+    aim: str = ""
 
 
 class Entity(msgspec.Struct, frozen=True, array_like=True):
@@ -103,6 +112,7 @@ def summary_of(detection: Detection, shares: Sequence[Share]) -> Summary:
         first=at,
         last=at,
         detection=detection.id,
+        aim=aim_of(detection),
     )
     named = [
         Entity(one.role, one.kind, plain(one.id, NAME_CHARACTERS), plain(one.name or "", NAME_CHARACTERS), detection.severity, at)
@@ -120,6 +130,18 @@ def summary_of(detection: Detection, shares: Sequence[Share]) -> Summary:
         attack=dict.fromkeys(by_version(detection.attack)[0], at),
         runbooks={policy: plain_lines(detection.runbook)} if detection.runbook else {},
     )
+
+
+def aim_of(detection: Detection) -> str:
+    """What an attacker would want with it: one thing for each rule, that of the technique it names first.
+
+    What puts something to work in a cluster is one aim, whichever rules see it: each sees another side of one object, or of one installation.
+    """
+    technique = next((one for one in by_version(detection.attack)[0] if one in TECHNIQUES), None)
+    if technique is None:
+        return ""
+    tactic = TECHNIQUES[technique].tactics[0]
+    return DEPLOYING if technique == DEPLOY_CONTAINER or (detection.kind in OF_CLUSTER and tactic in DEPLOYED_BY) else tactic
 
 
 def plain_lines(text: str) -> str:

@@ -146,10 +146,11 @@ class RightsWatch:
         return {one.resource.kind: str(one.failure or "not listed yet") for one in watches if one.failure is not None or not one.listed.is_set()}
 
     async def _follow(self, kind: str, watch: Watch[Watched]) -> None:
-        heard_at = 0
+        heard_at, is_listed = 0, False
         async for change in watch:
             if change.kind == "listed":
-                await self._told.put(Listed(kind, heard_at))
+                await self._told.put(Listed(kind, heard_at if is_listed else 0))
+                is_listed = True
             elif (one := change.object) is not None:
                 kept = None if change.kind == "deleted" else kept_of(kind, one) if isinstance(one, Other) else one
                 await self._told.put(Became((kind, one.metadata.namespace, one.metadata.name), kept))

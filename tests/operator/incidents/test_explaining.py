@@ -29,6 +29,29 @@ def test_several_rules_that_see_several_aims_are_one_step_graver() -> None:
     assert "3 rules saw 3 aims of an attacker (Execution, Credential Access and Discovery)" in verdict.because
 
 
+def test_what_one_installation_shows_is_one_aim() -> None:
+    shown = (("T1611", "T1610"), ("T1136",), ("T1685", "T1036.005"), ("T1610", "T1525"))
+    sides = ({"attack": attack, "rule": f"rule-{number}", "confidence": "high"} for number, attack in enumerate(shown))
+    assert judged(a_summary(*sides)).severity == "P3"
+
+
+def test_an_installation_that_goes_on_to_look_around_and_take_secrets_is_graver() -> None:
+    steps = ({"attack": attack, "rule": f"rule-{number}"} for number, attack in enumerate((("T1611",), ACCESS, DISCOVERY)))
+    verdict = judged(a_summary(*steps))
+    assert verdict.severity == "P2"
+    assert "3 rules saw 3 aims of an attacker (Deploying, Credential Access and Discovery)" in verdict.because
+
+
+def test_the_same_aims_of_a_program_or_in_a_cloud_are_as_many() -> None:
+    aims = (("T1611",), ("T1136",), ("T1685",))
+    assert judged(a_summary(*({"attack": attack, "rule": f"rule-{n}", "kind": "aws.api"} for n, attack in enumerate(aims)))).severity == "P2"
+
+
+def test_one_act_that_three_rules_see_is_not_graver() -> None:
+    sides = ({"attack": (*EXECUTION, *ACCESS, *DISCOVERY), "rule": f"rule-{number}"} for number in range(3))
+    assert judged(a_summary(*sides)).severity == "P3"
+
+
 def test_one_rule_that_names_many_aims_is_not_graver() -> None:
     assert judged(a_summary(*({"attack": (*ACCESS, *EXECUTION, *DISCOVERY)} for _ in range(5)))).severity == "P3"
 

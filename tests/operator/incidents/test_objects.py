@@ -82,5 +82,20 @@ def test_what_a_namespace_could_not_see_is_told_without_where() -> None:
     blind = [("node/secret", Blind(cause="ring_full", since=1, until=2))]
     tenants = shown(known_of(a_detection(namespace="shop"), scope="shop", blind=blind))
     assert tenants["blindSpots"] == ["1 times a sensor or log did not see everything meanwhile"]
+    assert [entry["message"] for entry in tenants["timeline"] if entry["what"] == "blind"] == ["from here on a sensor or log did not see everything"]
     assert b"node/secret" not in msgspec.json.encode(tenants)
     assert b"node/secret" in msgspec.json.encode(shown(known_of(a_detection(), blind=blind)))
+
+
+def test_times_of_one_source_without_sight_for_one_cause_are_one_entry() -> None:
+    blind = [
+        ("rbac", Blind(cause="relisted", since=1, until=5, records={"a": 1})),
+        ("rbac", Blind(cause="relisted", since=2, until=9, records={"a": 2, "b": 1})),
+        ("rbac", Blind(cause="stopped", since=3, until=4)),
+        ("node/1", Blind(cause="relisted", since=4, until=5)),
+    ]
+    status = shown(known_of(a_detection(), blind=blind))
+    entries = [entry["message"] for entry in status["timeline"] if entry["what"] == "blind"]
+    assert len(entries) == 3
+    assert entries[0].startswith("rbac: relisted, 4 records not told (a, b), from 1970-01-01T00:00:00.000000001Z until 1970-01-01T00:00:00.000000009Z")
+    assert sorted(entries) == sorted(status["blindSpots"])

@@ -17,6 +17,8 @@ ON_HOST = Act(process="/bin/sh", process_id=7, node="n1")
         ("kube-system/kube-proxy-7xk2d", "kube-system/kube-proxy"),
         ("shop/db-0", "shop/db"),
         ("shop/backup-29012345-x7k2d", "shop/backup"),
+        ("shop/checkout-6f8d7b5c9-*", "shop/checkout"),  # whose name was to be made up
+        ("kube-system/kube-proxy-*", "kube-system/kube-proxy"),
         ("shop/web", "shop/web"),
         ("shop/payments-frontend", "shop/payments-frontend"),  # eight letters, and no vowel-less suffix
         ("kube-system/etcd-control-plane", "kube-system/etcd-control-plane"),
@@ -33,6 +35,7 @@ def test_pods_that_controllers_name_are_of_one_workload(pod: str, workload: str)
         ("a process of the host: its node", {"act": ON_HOST, "identity": None}, [Share("node", "n1")]),
         ("a request about a pod: who asks, and the pod's workload", {"target": "namespaces/shop/pods/cart-6f8d7b5c9-wz8rn"}, [Share("identity", "alice"), Share("workload", "shop/cart")]),
         ("a request about secrets: who asks", {"target": "namespaces/shop/secrets/db"}, [Share("identity", "alice")]),
+        ("a controller, which acts for everybody: the pod's workload", {"identity": "system:serviceaccount:kube-system:daemon-set-controller", "target": "namespaces/shop/pods/agent-*"}, [Share("workload", "shop/agent")]),
         ("anybody: the address", {"identity": "system:anonymous", "origin": "192.0.2.9"}, [Share("address", "192.0.2.9")]),
         ("a binding, by audit and by the watch", {"identity": None, "target": "clusterrolebindings/x"}, [Share("object", "clusterrolebindings/x")]),
         ("a role of a namespace", {"identity": None, "target": "namespaces/shop/roles/x"}, [Share("object", "namespaces/shop/roles/x")]),
