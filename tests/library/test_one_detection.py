@@ -13,6 +13,7 @@ RECORDS = {
     "linux-system-user-interactive/shell",
     "linux-hidden-file/in-a-temporary-folder",
     "exec-past-audit/entered",
+    "exec-past-audit/entered-unknown-pod",
 }
 """P4, said of where a program lies, as whom it runs or where it came from, whatever else its name and arguments say."""
 

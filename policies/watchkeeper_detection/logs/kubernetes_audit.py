@@ -16,7 +16,7 @@ import msgspec
 
 from watchkeeper_detection import subject
 from watchkeeper_detection.event import Event
-from watchkeeper_detection.logs.kubernetes_object import READ_FOR, KubernetesObject
+from watchkeeper_detection.logs.kubernetes_object import READ_FOR, KubernetesObject, beginning_of_name
 from watchkeeper_detection.logs.kubernetes_shapes import aks_category, aks_log, from_aks, from_aks_row, from_gke, is_aks_row, is_gke
 from watchkeeper_detection.logs.provider import Provider, RecordPlace, RunEvent, TypedPath, common_fills, offset_in_run, time_ns
 from watchkeeper_detection.logs.records import build, with_fallback_time
@@ -87,7 +87,7 @@ def _target(event: Event) -> msgspec.Struct:
     if not reference.resource:
         path = _place(audit)
         return subject.target(type="url" if path else None, name=path, id=path)
-    return subject.target(type=reference.resource, name=reference.name, namespace=reference.namespace, id=_place(audit))
+    return subject.target(type=reference.resource, name=_name(audit), namespace=reference.namespace, id=_place(audit))
 
 
 def _place(audit: Any) -> str:
@@ -95,8 +95,18 @@ def _place(audit: Any) -> str:
     reference = audit.objectRef
     if not reference.resource:
         return (audit.requestURI or "").partition("?")[0]
-    place = f"{reference.resource}/{reference.name}" if reference.name else reference.resource
+    name = _name(audit)
+    place = f"{reference.resource}/{name}" if name else reference.resource
     return f"namespaces/{reference.namespace}/{place}" if reference.namespace and reference.resource != "namespaces" else place
+
+
+def _name(audit: Any) -> str | None:
+    """Of the object; `kube-proxy-*` where the API server is yet to make one up from a beginning: no name has a star."""
+    reference = audit.objectRef
+    if reference.name or audit.verb != "create" or reference.subresource:
+        return reference.name  # type: ignore[no-any-return]
+    beginning = beginning_of_name(audit)
+    return f"{beginning}*" if beginning else None
 
 
 def _about(event: Event) -> subject.About:

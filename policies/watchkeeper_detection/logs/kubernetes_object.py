@@ -112,6 +112,30 @@ def _parts_of(audit: Any, attribute: str) -> Any:
     return found
 
 
+class _Metadata(msgspec.Struct, rename="camel", frozen=True, gc=False):
+    generate_name: Any = None
+
+
+class _Named(msgspec.Struct, gc=False):
+    metadata: _Metadata = _Metadata()
+
+
+_decode_named = msgspec.json.Decoder(_Named).decode
+
+
+def beginning_of_name(audit: Any) -> str:
+    """`metadata.generateName` of what a request sends; empty where there is none, or where no rule reads what requests send."""
+    body = getattr(audit, "requestObject", None)
+    if body.__class__ is msgspec.Raw and body is not NO_RAW:
+        try:
+            beginning = _decode_named(body).metadata.generate_name
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            return ""
+    else:
+        beginning = at(body, "metadata", "generateName")
+    return beginning if isinstance(beginning, str) else ""
+
+
 def _chosen(audit: Any, body: Callable[[Any, str], Any]) -> Any:
     after = body(audit, "responseObject")
     if isinstance(after, dict) and after.get("kind") != "Status" and not str(after.get("@type", "")).endswith(".Status"):

@@ -97,6 +97,17 @@ def test_subresources_are_part_of_the_action():
     assert (event.target.type, event.target.name, event.target.id) == ("pods", "web-1", "namespaces/shop/pods/web-1")
 
 
+@pytest.mark.parametrize("read", [False, True])
+def test_of_a_pod_whose_name_the_server_makes_up_the_beginning_is_told(read):
+    reference = {"resource": "pods", "namespace": "shop"}
+    event = the_event(verb="create", objectRef=reference, requestObject={"metadata": {"generateName": "web-5d4f9c8b7-"}})
+    if read:
+        assert event.kubernetes.object
+    assert (event.target.name, event.target.id) == ("web-5d4f9c8b7-*", "namespaces/shop/pods/web-5d4f9c8b7-*")
+    for sent in (None, [], {"metadata": None}, {"metadata": {"generateName": 7}}, {"metadata": {"generateName": ""}}):
+        assert the_event(verb="create", objectRef=reference, requestObject=sent).target.id == "namespaces/shop/pods"
+
+
 def test_a_request_to_no_resource_has_its_path_as_target():
     event = the_event(objectRef=None, requestURI="/metrics/cadvisor?x=1")
     assert (event.action.name, event.target.type, event.target.id) == ("get /metrics/cadvisor", "url", "/metrics/cadvisor")
