@@ -9,7 +9,29 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from watchkeeper_cli import audit_config, collector, coverage, detections, doctor, explain, fields, judge, lint, operator, replay, sensor, test, trace, up
+from watchkeeper_cli import (
+    audit_config,
+    collector,
+    coverage,
+    detections,
+    doctor,
+    explain,
+    fields,
+    incident,
+    incidents,
+    judge,
+    lint,
+    operator,
+    pause,
+    policies,
+    replay,
+    sensor,
+    status,
+    test,
+    trace,
+    up,
+)
+from watchkeeper_cli.cluster_options import called_by_kubectl
 from watchkeeper_cli.ending import BROKEN_PIPE, INTERRUPTED, CommandError, flush_output, keep_output_whole
 
 if TYPE_CHECKING:
@@ -24,6 +46,8 @@ app = typer.Typer(
     help="""Runtime security for Kubernetes and Linux: watches hosts, judges audit, cloud and flow logs, with policies written in CEL.
 
 \b
+  kubectl watchkeeper status                       a cluster: what is blind, what happened, how each part does
+  kubectl watchkeeper incidents                    what happened, the gravest first; incident show NAME tells all of one
   sudo watchkeeper up                              what happens on this host, as it happens
   sudo watchkeeper doctor                          what can be seen here, what can't, and what to do about it
   sudo watchkeeper detections --since 1d           what was found
@@ -60,6 +84,11 @@ def ending_well(command: Callable[..., None]) -> Callable[..., None]:
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
+    "status": status.status,
+    "incidents": incidents.incidents,
+    "policies": policies.policies,
+    "pause": pause.pause,
+    "resume": pause.resume,
     "up": up.up,
     "trace": trace.trace,
     "replay": replay.replay,
@@ -100,10 +129,15 @@ history.callback()(ending_well(detections.detections))
 history.command("show")(ending_well(detections.show))
 app.add_typer(history, name="detections")
 
+one_incident = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="One incident: everything about it, and what people say of it.")
+for name, command in (("show", incident.show), ("take", incident.take), ("disposition", incident.disposition), ("close", incident.close)):
+    one_incident.command(name)(ending_well(command))
+app.add_typer(one_incident, name="incident")
+
 
 def main() -> None:
     keep_output_whole()
-    app()
+    app(prog_name="kubectl watchkeeper" if called_by_kubectl() else None)
 
 
 if __name__ == "__main__":

@@ -47,16 +47,21 @@ __all__ = ["Change", "ChangeKind", "Cluster", "Tag"]
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Safe to share between tasks. `epoch`: of the leader, written to each object that goes out, so that a later leader's API server refuses it."""
+    """Safe to share between tasks.
+
+    epoch    of the leader, written to each object that goes out, so that a later leader's API server refuses it
+    manager  whose fields those are that are written
+    """
 
     _session: aiohttp.ClientSession
     _configuration: Configuration
     epoch: int | None = None
+    manager: str = FIELD_MANAGER
 
     @staticmethod
     @asynccontextmanager
-    async def connect(kubeconfig: Path | None = None) -> AsyncIterator[Cluster]:
-        """As the pod's account where we run in one and no file is given; else by the file, `KUBECONFIG` or `~/.kube/config`.
+    async def connect(kubeconfig: Path | None = None, *, context: str | None = None) -> AsyncIterator[Cluster]:
+        """As the pod's account where we run in one and no file is given; else by the file, `KUBECONFIG` or `~/.kube/config`, in its current context or another.
 
         Raises config.ConfigException.
         """
@@ -65,7 +70,7 @@ class Cluster:
             config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         else:
             file = str(kubeconfig) if kubeconfig else None
-            await config.load_kube_config(config_file=file, client_configuration=configuration, persist_config=False)  # type: ignore[no-untyped-call]
+            await config.load_kube_config(config_file=file, context=context, client_configuration=configuration, persist_config=False)  # type: ignore[no-untyped-call]
         tls = RESTClientObject(configuration).ssl_context
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=CONNECTIONS, ssl=tls)) as session:
             yield Cluster(session, configuration)
@@ -78,6 +83,10 @@ class Cluster:
     def in_epoch(self, epoch: int) -> Cluster:
         """The same door, for what a leader writes."""
         return replace(self, epoch=epoch)
+
+    def by(self, manager: str) -> Cluster:
+        """The same door, for what a person writes."""
+        return replace(self, manager=manager)
 
     async def list(
         self, resource: Resource, shape: type[T], *, namespace: str | None = None, labels: str | None = None, fields: str | None = None
@@ -120,26 +129,28 @@ class Cluster:
         """`name` and `subresource` for what is created below an object: a token of a ServiceAccount."""
         whole = self._whole(resource, body)
         path = resource.path(namespace=whole["metadata"].get("namespace"), name=name, subresource=subresource)
-        return decoded(_object, await self._ask("POST", path, _options(dry_run=dry_run), whole), resource)
+        return decoded(_object, await self._ask("POST", path, self._options(dry_run=dry_run), whole), resource)
 
     async def replace(self, resource: Resource, body: Mapping[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
         """Update of an object that was read: Conflict when its resourceVersion has moved on."""
         whole = self._whole(resource, body)
         path = resource.path(namespace=whole["metadata"].get("namespace"), name=whole["metadata"]["name"])
-        return decoded(_object, await self._ask("PUT", path, _options(dry_run=dry_run), whole), resource)
+        return decoded(_object, await self._ask("PUT", path, self._options(dry_run=dry_run), whole), resource)
 
-    async def apply(self, resource: Resource, body: Mapping[str, Any], *, subresource: str | None = None, dry_run: bool = False) -> dict[str, Any]:
-        """Server-side apply: the fields of `body` become as it says, those that we said before and no longer do go away."""
+    async def apply(
+        self, resource: Resource, body: Mapping[str, Any], *, subresource: str | None = None, dry_run: bool = False, force: bool = True
+    ) -> dict[str, Any]:
+        """Server-side apply: the fields of `body` become as it says, those that we said before and no longer do go away. Without `force`: Conflict where others said otherwise."""
         whole = self._whole(resource, body, subresource)
         path = resource.path(namespace=whole["metadata"].get("namespace"), name=whole["metadata"]["name"], subresource=subresource)
-        query = _options(dry_run=dry_run) | {"force": "true"}
+        query = self._options(dry_run=dry_run) | {"force": str(force).lower()}
         return decoded(_object, await self._ask("PATCH", path, query, whole, content_type=APPLY), resource)
 
     async def merge(self, resource: Resource, body: Mapping[str, Any], *, subresource: str | None = None) -> dict[str, Any]:
         """JSON merge patch: what `body` says changes, all else stays. For single fields of objects that are not wholly ours."""
         whole = self._whole(resource, body, subresource)
         path = resource.path(namespace=whole["metadata"].get("namespace"), name=whole["metadata"]["name"], subresource=subresource)
-        return decoded(_object, await self._ask("PATCH", path, _options(dry_run=False), whole, content_type=MERGE), resource)
+        return decoded(_object, await self._ask("PATCH", path, self._options(dry_run=False), whole, content_type=MERGE), resource)
 
     async def remove(self, resource: Resource, name: str, *, namespace: str | None = None) -> None:
         """Delete as a leader: the object is stamped with the epoch, then deleted as just that revision. Raises Conflict when another was faster."""
@@ -184,6 +195,9 @@ class Cluster:
             whole["metadata"]["annotations"] = {**whole["metadata"].get("annotations", {}), EPOCH_ANNOTATION: str(self.epoch)}
         return whole
 
+    def _options(self, *, dry_run: bool) -> dict[str, str]:
+        return {"fieldManager": self.manager, "fieldValidation": "Strict"} | ({"dryRun": "All"} if dry_run else {})
+
     async def _ask(
         self, method: str, path: str, query: Mapping[str, str] | None = None, body: Mapping[str, Any] | None = None, *, content_type: str = JSON
     ) -> bytes:
@@ -208,8 +222,9 @@ class Cluster:
         timeout = aiohttp.ClientTimeout(total=None if silence else REQUEST_SECONDS, sock_connect=CONNECT_SECONDS, sock_read=silence)
         url = self._configuration.host + path + (f"?{urlencode(query)}" if query else "")
         data = None if body is None else msgspec.json.encode(body)
+        ways: dict[str, Any] = {"proxy": self._configuration.proxy, "server_hostname": self._configuration.tls_server_name}
         try:
-            async with self._session.request(method, url, headers=headers, data=data, timeout=timeout, allow_redirects=False) as answer:
+            async with self._session.request(method, url, headers=headers, data=data, timeout=timeout, allow_redirects=False, **ways) as answer:
                 if answer.status >= 300:
                     said = await read_all(answer.content, ANSWER_BYTES, path)
                     raise error_of(f"{method} {path}", answer.status, said, answer.headers.get("retry-after", ""))
@@ -221,10 +236,6 @@ class Cluster:
 
 
 _object = msgspec.json.Decoder(dict[str, Any])
-
-
-def _options(*, dry_run: bool) -> dict[str, str]:
-    return {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"} | ({"dryRun": "All"} if dry_run else {})
 
 
 def _selectors(labels: str | None, fields: str | None) -> dict[str, str]:

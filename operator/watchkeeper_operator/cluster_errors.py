@@ -25,6 +25,10 @@ class Forbidden(ClusterError):  # noqa: N818 (the word of the API)
     """RBAC or an admission policy refuses it, or the API server does not know us."""
 
 
+class Unauthenticated(Forbidden):
+    """The API server does not know us."""
+
+
 class Gone(ClusterError):  # noqa: N818 (the word of the API)
     """The resourceVersion or the page is too old: list anew."""
 
@@ -66,7 +70,9 @@ def error_of(what: str, code: int, body: bytes, retry_after: str = "") -> Cluste
             return NotFound(said)
         case 409:
             return Conflict(said)
-        case 401 | 403:
+        case 401:
+            return Unauthenticated(said)
+        case 403:
             return Forbidden(said)
         case 410:
             return Gone(said)

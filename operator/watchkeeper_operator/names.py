@@ -14,6 +14,7 @@ SENSOR_ACCOUNT = "watchkeeper-sensor"  # has no rights; its tokens are traded fo
 CANARY_ACCOUNT = "watchkeeper-canary"  # may do nothing: its refused requests prove what the audit log covers
 
 OPERATOR_LEASE = "watchkeeper-operator"
+PAUSE = "watchkeeper-pause"  # ConfigMap: while it is there, whatever it says, nothing is done to the cluster in response. `kubectl watchkeeper pause`
 EPOCH_ANNOTATION = f"{GROUP}/epoch"  # of each object that the act account writes: the Lease's leaseTransitions when it was written
 FIELD_MANAGER = "watchkeeper"
 COLLECTOR_SERVICE = "watchkeeper-collector"
