@@ -151,7 +151,8 @@ def test_what_is_applied_by_name_is_made_under_that_right(server):
 
 
 def test_the_operator_works_with_these_rights(server, tmp_path):
-    """It leads, makes its authority, runs a Sensor, tells a policy its verdict, and is refused nothing."""
+    """It leads, makes its authority, runs a Sensor, tells a list its verdict, and is refused nothing, by RBAC or admission."""
+    server.kubectl("apply", "--server-side", "-k", str(BASE / "admission"))
     for written in (
         {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1"}},
         {"apiVersion": "watchkeeper.dev/v1alpha1", "kind": "Sensor", "metadata": {"name": "all"}, "spec": {}},
