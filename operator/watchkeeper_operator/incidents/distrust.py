@@ -37,7 +37,13 @@ class _Told(NamedTuple):
 FORGED = _Told("forged", "A node reports what it can't have seen", "P2", "high", "reported what it may not speak of, which was discarded")
 UNREADABLE = _Told("forged", "A node reports what it can't have seen", "P3", "medium", "reported what nobody can read, which was discarded")
 UNKNOWN = _Told("unknown", "A node reports what nobody knows of", "P4", "low", "reported what nobody here knows of, which was discarded")
-SECOND = _Told("second-certificate", "Second certificate asked for with a sensor's token", "P2", "high", "has a sensor whose token somebody else shows as well, who got nothing for it")
+SECOND = _Told(
+    "second-certificate",
+    "Second certificate asked for with a sensor's token",
+    "P2",
+    "high",
+    "has a sensor whose token somebody else shows as well, who got nothing for it",
+)
 TELLING = {
     **dict.fromkeys(("AnotherNodesPod", "AnotherIdentity", "NotItsKind"), FORGED),
     **dict.fromkeys(("PodUnknown", "PolicyUnknown", "NotCovered"), UNKNOWN),
