@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from watchkeeper_cli.cluster_options import ContextOption, KubeconfigOption, NamespaceOption, called_by_kubectl, require_client
 from watchkeeper_cli.ending import UNREADABLE, CommandError
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ def explain(
     exception: Annotated[bool, typer.Option("--except", help="Print a PolicyException for it, ready to be completed and applied.")] = False,
     policies: Annotated[list[Path] | None, typer.Option(help="Policies beside the library; may be given again.", metavar="DIR")] = None,
     source: Annotated[str | None, typer.Option(help="Log type of the record, recognised when not given.", metavar="S")] = None,
+    in_cluster: Annotated[bool, typer.Option("--cluster", help="The policy as it is in a cluster. Called as kubectl watchkeeper, it is.")] = False,
+    kubeconfig: KubeconfigOption = None,
+    context: ContextOption = None,
+    namespace: NamespaceOption = None,
 ) -> None:
     """Explain a policy: conditions, index keys, where its state lives, cost, blind spots.
 
@@ -45,8 +50,12 @@ def explain(
     stayed quiet. With --except, a PolicyException is printed; with both, it is for the rules that the record meets, and names
     what the record has.
 
+    Of a policy in a cluster it is said first whether it was accepted, where it is in force and why not elsewhere, and what exceptions held back;
+    what follows is read from its text there, with its exceptions and lists.
+
     \b
       watchkeeper explain k8s-pod-exec
+      kubectl watchkeeper explain k8s-pod-exec -n shop
       watchkeeper explain k8s-pod-exec/exec-in-pod --event audit.log:17
       watchkeeper explain k8s-pod-exec --event audit.log:17 --except > exceptions/debugging.yaml
     """
@@ -56,7 +65,12 @@ def explain(
 
     if source is not None:
         require_source(source)
-    program = program_of(policies or [], with_library=True)
+    if in_cluster or called_by_kubectl() or kubeconfig or context or namespace:
+        program = program_of_cluster(kubeconfig, context, namespace, policy, quiet=exception)
+        if not program.rules:
+            return
+    else:
+        program = program_of(policies or [], with_library=True)
     rules = rules_named(program, policy)
     events = events_at(event, source) if event else []
     if exception:
@@ -71,6 +85,18 @@ def explain(
         print("\n".join(rule_lines(rule, program)), end="\n\n")
     for advice in dict.fromkeys("\n".join(advice_lines(rule)) for rule in rules):
         print(advice)
+
+
+def program_of_cluster(kubeconfig: Path | None, context: str | None, namespace: str | None, policy: str, *, quiet: bool) -> Program:
+    """Of the policies of that name; how they do is printed, unless something is to be read from the output."""
+    require_client()
+    from watchkeeper_cli.clustering.explaining_policy import explained
+    from watchkeeper_cli.output.text import shown
+
+    found = explained(kubeconfig, context, namespace, policy.partition("/")[0])
+    for line in () if quiet else (*found.lines, *(f"wrong      {shown(error)}" for error in found.wrong)):
+        print(line)
+    return found.program
 
 
 def rules_named(program: Program, name: str) -> list[Rule]:

@@ -41,7 +41,7 @@ def blind_in(facts: Facts, now: int) -> Iterator[Blind]:
     yield from _nodes(facts, now)
     yield from _logs(facts, now)
     if not isinstance(facts.policies, Unread):
-        failing = [Blind(f"policy {row.name}", row.why, f"kubectl watchkeeper explain {row.short}") for row in policy_rows(facts.policies) if row.is_blind]
+        failing = [Blind(f"policy {row.short}", row.why, f"kubectl watchkeeper explain {row.short}") for row in policy_rows(facts.policies) if row.is_blind]
         yield from _first(failing, "policies are not in force", "kubectl watchkeeper policies")
 
 
@@ -125,7 +125,7 @@ def _log(one: LogSource, now: int) -> Iterator[Blind]:
         last = f"no record for {ago(status.last_record_at, now)}" if status.last_record_at else "no record has come yet"
         yield Blind(what, last, "kubectl watchkeeper doctor")
     for gap in [gap for gap in status.gaps if is_recent(gap.until, now)][:2]:
-        words = f"gap since {ago(gap.since, now)} ago" if not gap.until else f"gap {ago(gap.since, now)} ago, over since {ago(gap.until, now)} ago"
+        words = f"gap since {ago(gap.since, now)} ago" if not gap.until else f"gap from {ago(gap.since, now)} to {ago(gap.until, now)} ago"
         yield Blind(what, f"{words}: {gap.reason}{'' if gap.records is None else f' ({number(gap.records)} records)'}")
     if covered.status == "False" and status.coverage:
         first = next(iter(status.coverage.blind_rules), None)

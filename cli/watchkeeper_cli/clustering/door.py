@@ -13,7 +13,7 @@ from watchkeeper_cli.clustering.place import place_of
 from watchkeeper_cli.ending import FAILED, UNREADABLE, CommandError
 from watchkeeper_operator import kinds
 from watchkeeper_operator.cluster import Cluster
-from watchkeeper_operator.cluster_errors import ClusterError, Conflict, Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
+from watchkeeper_operator.cluster_errors import ClusterError, Conflict, Forbidden, Invalid, Malformed, NotFound, Unauthenticated, Unavailable
 from watchkeeper_operator.names import GROUP
 
 if TYPE_CHECKING:
@@ -110,6 +110,8 @@ def during(kubeconfig: Path | None, context: str | None, namespace: str | None, 
         raise CommandError(f"context {place.name} can't be used: {trouble}", UNREADABLE) from None
     except ClusterError as trouble:
         raise ended(trouble, place) from None
+    except msgspec.ValidationError as trouble:
+        raise ended(Malformed(str(trouble)), place) from None
 
 
 def ended(trouble: ClusterError, place: Place) -> CommandError:

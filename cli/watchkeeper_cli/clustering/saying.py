@@ -6,6 +6,7 @@ Others' words stay theirs: where somebody said otherwise nothing is written, unl
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,16 +17,18 @@ from watchkeeper_cli.clustering.incident_rows import WORDS
 from watchkeeper_cli.ending import FAILED, CommandError
 from watchkeeper_cli.output.text import shown
 from watchkeeper_operator import kinds
+from watchkeeper_operator.cluster_errors import Conflict
 from watchkeeper_operator.names import FIELD_MANAGER
 from watchkeeper_operator.shapes import Metadata
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from watchkeeper_cli.clustering.door import Door
 
 MANAGER_CHARACTERS = 128  # of a field manager's name, by the API
+TRIES = 4
 FIELDS = ("disposition", "owner", "note", "closed")
 
 
@@ -69,13 +72,13 @@ def applied(before: Said, manager: str, words: Mapping[str, Any]) -> dict[str, A
 
 
 def others(before: Said, manager: str, words: Mapping[str, Any]) -> dict[str, str]:
-    """Fields that others said otherwise → who. What the operator put back after a loss counts as nobody's."""
+    """Fields that others said otherwise → who. What the operator put back after a loss, and what the schema fills in, nobody said."""
     return {
         name: entry.manager
         for entry in before.metadata.managed_fields
         if entry.manager not in (manager, FIELD_MANAGER) and not entry.subresource
         for name in entry.said
-        if words.get(name) is not None and before.spec.get(name) != words[name]
+        if words.get(name) is not None and before.spec.get(name) not in (words[name], None, False)
     }
 
 
@@ -83,24 +86,25 @@ def say(kubeconfig: Path | None, context: str | None, namespace: str | None, nam
     """`own_name`: the owner is whoever asks."""
 
     async def act(door: Door) -> tuple[Said, dict[str, Any]]:
-        before = await find_incident(door, name, Said)
         user = await door.whoami()
         now = words | ({"owner": user} if own_name else {})
-        manager = manager_of(user)
-        if (otherwise := others(before, manager, now)) and not force:
-            raise CommandError(refusal(before, otherwise), FAILED)
-        body = {"metadata": {"name": before.metadata.name, "namespace": before.metadata.namespace}, "spec": applied(before, manager, now)}
-        # by now only what the operator put back, or what --force names, stands otherwise
-        written = await door.cluster.by(manager).apply(kinds.INCIDENTS, body, force=force or _is_restored(before, now))
-        return before, written["spec"]
+        for _ in range(TRIES - 1):
+            with suppress(Conflict):  # the operator writes what it learns all the time
+                return await _said(door, name, now, manager_of(user), force=force)
+        return await _said(door, name, now, manager_of(user), force=force)
 
     before, spec = during(kubeconfig, context, namespace, act)
     print(confirmation(before, spec))
 
 
-def _is_restored(before: Said, words: Mapping[str, Any]) -> bool:
-    fields: Iterable[str] = (name for entry in before.metadata.managed_fields if entry.manager == FIELD_MANAGER for name in entry.said)
-    return any(words.get(name) is not None for name in fields)
+async def _said(door: Door, name: str, words: dict[str, Any], manager: str, *, force: bool) -> tuple[Said, dict[str, Any]]:
+    """Raises Conflict when the incident changed since it was looked at."""
+    before = await find_incident(door, name, Said)
+    if (otherwise := others(before, manager, words)) and not force:
+        raise CommandError(refusal(before, otherwise), FAILED)
+    metadata = {"name": before.metadata.name, "namespace": before.metadata.namespace, "resourceVersion": before.metadata.resource_version}
+    written = await door.cluster.by(manager).apply(kinds.INCIDENTS, {"metadata": metadata, "spec": applied(before, manager, words)})
+    return before, written["spec"]
 
 
 def refusal(before: Said, otherwise: Mapping[str, str]) -> str:

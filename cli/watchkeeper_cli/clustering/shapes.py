@@ -132,11 +132,15 @@ class PolicyStatus(msgspec.Struct, frozen=True, rename="camel"):
     conditions: Conditions = ()
 
 
+class AnyRule(msgspec.Struct, frozen=True):
+    """Counted only."""
+
+
 class PolicySpec(msgspec.Struct, frozen=True):
     title: str = ""
     mode: str = "Detect"
     enabled: bool = True
-    rules: tuple[msgspec.Raw, ...] = ()
+    rules: tuple[AnyRule, ...] = ()
 
 
 class Policy(msgspec.Struct, frozen=True):
