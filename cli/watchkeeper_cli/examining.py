@@ -12,7 +12,8 @@ import msgspec
 
 from watchkeeper_cli.ending import FAILED, SUCCEEDED, UNREADABLE
 from watchkeeper_cli.examining_hooks import Hook, Hooks, try_hooks
-from watchkeeper_cli.examining_host import Finding, findings
+from watchkeeper_cli.examining_host import findings
+from watchkeeper_cli.finding import COLUMN, Finding, finding_lines, marked
 from watchkeeper_cli.output.looks import BLIND, DIM, stdout_look
 from watchkeeper_cli.output.opening import said_meanwhile
 from watchkeeper_cli.output.text import plural, shown
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 
     from watchkeeper_cli.output.looks import Look
 
-MARKS = {"ok": "ok", "note": "note", "blind": "BLIND", "missing": "MISSING"}
-COLOURS = {"note": "33", "blind": BLIND, "missing": BLIND}
-COLUMN = 21  # of what is said
 WIDTH = 100
 CALLS = "tp_btf/sys_exit"
 
@@ -89,19 +87,6 @@ def report(found: list[Finding], hooks: Hooks | None, look: Look, *, verbose: bo
     blind = sum(finding.state == "blind" for finding in found) + sum(hook.state == "blind" for hook in hooks.hooks)
     yield f"{plural(blind, 'thing')} can't be seen here" if blind or hooks.blind else "everything that the sensor can see is seen here"
     yield "what no sensor of this kind sees: docs/sensor.md, Known blind spots"
-
-
-def marked(state: str, look: Look) -> str:
-    """The word that a line begins with."""
-    code = COLOURS.get(state)
-    word = f"{MARKS[state]:8}"
-    return look.paint(word, code) if code else word
-
-
-def finding_lines(finding: Finding, look: Look) -> Iterator[str]:
-    yield f"{marked(finding.state, look)} {finding.about:11} {shown(finding.says)}"
-    if finding.remedy:
-        yield f"{'':{COLUMN}}{look.arrow} {shown(finding.remedy)}"
 
 
 def attached_lines(attached: list[Hook], look: Look, *, verbose: bool) -> Iterator[str]:

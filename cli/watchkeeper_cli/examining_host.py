@@ -9,10 +9,9 @@ import platform
 import re
 import resource
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-import msgspec
-
+from watchkeeper_cli.finding import Finding
 from watchkeeper_cli.output.text import plural
 from watchkeeper_sensor.containers.cgroups import UNIFIED, hierarchies
 from watchkeeper_sensor.containers.runtimes import BUNDLES, DOCKER, STORAGES
@@ -25,7 +24,6 @@ from watchkeeper_sensor.surroundings import FIRST_PID_NAMESPACE, Surroundings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-State = Literal["ok", "note", "blind", "missing"]
 OLDEST = (5, 10)
 FREE_MEMORY_ACCOUNTING = (5, 11)  # since then memory of programs and maps counts to the cgroup, not to a limit of locked memory
 SECURITY = Path("/sys/kernel/security")
@@ -49,19 +47,6 @@ RUNTIMES = {"containerd": BUNDLES, "Podman or CRI-O": STORAGES, "Docker": (DOCKE
 TIME_ERROR = 5  # what adjtimex returns for a clock that nothing keeps right. Source: linux/timex.h
 TIMEX_BYTES = 512  # more than struct timex
 NAMED = 3
-
-
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that was looked at.
-
-    state    `ok`, `note` (worth knowing), `blind` (something can't be seen), `missing` (the sensor can't run without it)
-    remedy   what to do; empty where nothing is to be done
-    """
-
-    about: str
-    state: State
-    says: str
-    remedy: str = ""
 
 
 def findings() -> list[Finding]:
