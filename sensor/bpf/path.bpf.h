@@ -121,12 +121,12 @@ static __always_inline bool path_step(struct path_walk *walk, struct path_buffer
 static __always_inline void path_climb(struct path_walk *walk, struct path_buffer *buffer)
 {
 	bool goes_on = true;
-	for (int part = 0; CAN_CAST && part < PATH_QUICK_PARTS && goes_on; part++)
-		goes_on = path_step(walk, buffer);
-	if (!goes_on)
-		return;
 	if (CAN_TAKE_TURNS) {
 		struct bpf_iter_num parts;
+		for (int part = 0; CAN_CAST && part < PATH_QUICK_PARTS && goes_on; part++)
+			goes_on = path_step(walk, buffer);
+		if (!goes_on)
+			return;
 		bpf_iter_num_new(&parts, 0, PATH_PARTS);
 		while (goes_on && bpf_iter_num_next(&parts))
 			goes_on = path_step(walk, buffer);
