@@ -30,6 +30,7 @@ COPY policies policies
 COPY operator operator
 COPY sensor sensor
 COPY cli cli
+COPY manifests/base/admission manifests/base/admission
 COPY --from=bpf /src/build/bpf/sensor.bpf.o sensor/watchkeeper_sensor/
 # Whole seconds, and code that is not compared with its source again: what is checked here is known to have been checked wherever the image runs.
 RUN python3 -m venv /opt/watchkeeper \

@@ -29,6 +29,7 @@ CONTEXT = (
     "operator",
     "sensor",
     "cli",
+    "manifests/base/admission",
     "pyproject.toml",
     "requirements.lock",
     "requirements-sensor.lock",
