@@ -13,7 +13,7 @@ from watchkeeper_cli.clustering.moments import ago, seconds_since
 from watchkeeper_cli.clustering.policy_rows import policy_rows
 from watchkeeper_cli.clustering.shapes import condition
 from watchkeeper_cli.output.text import number, plural
-from watchkeeper_operator.names import SYSTEM_NAMESPACE
+from watchkeeper_operator.names import ROOT_NAMESPACE, SYSTEM_NAMESPACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from watchkeeper_cli.clustering.facts import Facts
     from watchkeeper_cli.clustering.shapes import Deployment, Lease, LogSource, NodeSensor
 
+AUDIT = "watchkeeper audit-config writes an audit policy under which they can; docs/audit.md"
 UNLED_SECONDS = 60.0  # without a renewal of the Lease, which is renewed every two: this machine's clock may be wrong by less
 RECENT_SECONDS = 86_400.0  # a gap that is over is told for so long
 NAMED = 10  # of one sort; the others are counted
@@ -34,12 +35,12 @@ class Blind(msgspec.Struct, frozen=True):
     remedy: str = ""
 
 
-def blind_in(facts: Facts, now: int) -> Iterator[Blind]:
-    """Processes first: while they are down, all else is as they last said."""
+def blind_in(facts: Facts, now: int, *, rules: int = 1) -> Iterator[Blind]:
+    """Processes first: while they are down, all else is as they last said. `rules`: how many that can't fire are named of a log source."""
     yield from _processes(facts, now)
     yield from _sensors(facts)
     yield from _nodes(facts, now)
-    yield from _logs(facts, now)
+    yield from _logs(facts, now, rules)
     if not isinstance(facts.policies, Unread):
         failing = [Blind(f"policy {row.short}", row.why, f"kubectl watchkeeper explain {row.short}") for row in policy_rows(facts.policies) if row.is_blind]
         yield from _first(failing, "policies are not in force", "kubectl watchkeeper policies")
@@ -109,16 +110,16 @@ def _why(one: NodeSensor, now: int) -> str:
     return ""
 
 
-def _logs(facts: Facts, now: int) -> Iterator[Blind]:
+def _logs(facts: Facts, now: int, rules: int) -> Iterator[Blind]:
     if isinstance(facts.log_sources, Unread):
         return
     if not facts.log_sources:
         yield Blind("audit log", "there is no LogSource: nothing that is asked of the API server is judged", "docs/audit.md; watchkeeper audit-config --help")
     for one in facts.log_sources:
-        yield from _log(one, now)
+        yield from _log(one, now, rules)
 
 
-def _log(one: LogSource, now: int) -> Iterator[Blind]:
+def _log(one: LogSource, now: int, rules: int) -> Iterator[Blind]:
     what, status = f"log source {one.metadata.name}", one.status
     receiving, covered = condition(status.conditions, "Receiving"), condition(status.conditions, "Covered")
     if receiving.status != "True":
@@ -128,9 +129,9 @@ def _log(one: LogSource, now: int) -> Iterator[Blind]:
         words = f"gap since {ago(gap.since, now)} ago" if not gap.until else f"gap from {ago(gap.since, now)} to {ago(gap.until, now)} ago"
         yield Blind(what, f"{words}: {gap.reason}{'' if gap.records is None else f' ({number(gap.records)} records)'}")
     if covered.status == "False" and status.coverage:
-        first = next(iter(status.coverage.blind_rules), None)
-        named = f": {first.policy}/{first.rule} ({first.reason}){' …' if status.coverage.blind > 1 else ''}" if first else ""
-        yield Blind(what, f"{status.coverage.blind} of {plural(status.coverage.rules, 'rule')} can't fire{named}", "kubectl watchkeeper doctor -v")
+        named = "; ".join(f"{rule.policy.removeprefix(f'{ROOT_NAMESPACE}/')}/{rule.rule} ({rule.reason})" for rule in status.coverage.blind_rules[:rules])
+        more = " …" if status.coverage.blind > rules else ""
+        yield Blind(what, f"{status.coverage.blind} of {plural(status.coverage.rules, 'rule')} can't fire{f': {named}' if named else ''}{more}", AUDIT)
 
 
 def is_recent(until: str, now: int) -> bool:

@@ -268,3 +268,43 @@ class Lease(msgspec.Struct, frozen=True):
 class ConfigMap(msgspec.Struct, frozen=True):
     metadata: Metadata
     data: dict[str, str] = {}
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    reason: str = ""
+    message: str = ""
+
+
+class ContainerState(msgspec.Struct, frozen=True):
+    waiting: Waiting | None = None
+
+
+class ContainerStatus(msgspec.Struct, frozen=True, rename="camel"):
+    name: str
+    restart_count: int = 0
+    state: ContainerState = ContainerState()
+
+
+class PodStatus(msgspec.Struct, frozen=True, rename="camel"):
+    phase: str = ""
+    conditions: Conditions = ()
+    container_statuses: tuple[ContainerStatus, ...] = ()
+
+
+class Pod(msgspec.Struct, frozen=True):
+    metadata: Metadata
+    status: PodStatus = PodStatus()
+
+
+class Version(msgspec.Struct, frozen=True, rename="camel"):
+    git_version: str = ""
+    major: str = ""
+    minor: str = ""
+
+
+class ApiGroup(msgspec.Struct, frozen=True):
+    name: str
+
+
+class ApiGroups(msgspec.Struct, frozen=True):
+    groups: tuple[ApiGroup, ...] = ()
