@@ -80,6 +80,7 @@ class Image:
         "credentials",
         "cwd",
         "entered_container",
+        "enters",
         "environment",
         "exe",
         "exe_identity",
@@ -93,6 +94,7 @@ class Image:
         "others",
         "previous_exe",
         "process_id",
+        "runs_inside",
         "seccomp",
         "session",
         "start",
@@ -131,6 +133,8 @@ class Image:
         self.container_entry: bool | None = None
         self.entered_container: bool | None = None
         self.arriving = False  # it came into the container from outside, and runs no program of the container yet
+        self.runs_inside = False  # it was told to run a program of its container
+        self.enters = False  # this program is the one by which it came into the container from outside
         self.previous_exe: str | None = None
         self.lineage: tuple[Ancestor, ...] = ()
         self.lineage_complete = False

@@ -89,6 +89,7 @@ class ProcessTree:
         )
         child.arriving = self._arrives(parent, child) or (parent.arriving and parent.container_id == child.container_id)
         child.entered_container = child.arriving
+        child.runs_inside = parent.runs_inside and parent.container_id == child.container_id
         self.containers.running.joins(child.container_id, (child.process_id, child.start // TICK_NS))
         self._put(child)
         return made
@@ -109,7 +110,10 @@ class ProcessTree:
             came = before.container_id != image.container_id or (bool(image.lineage) and image.lineage[0].container_id != image.container_id)
             image.container_entry = first or bool(before.container_entry)
             image.entered_container = bool(before.entered_container) or (came and not first)
-            image.arriving = image.entered_container and self._is_outside(image)
+            is_outside = self._is_outside(image)
+            image.arriving = image.entered_container and is_outside
+            image.enters = image.entered_container and not before.runs_inside
+            image.runs_inside = not is_outside
         self._change_container(before, image)
         self._put(image)
         return image, made
@@ -176,6 +180,7 @@ class ProcessTree:
         if image.container_id != before.container_id:
             image.container_entry = False if image.container_id else None
             image.entered_container = image.arriving = self._arrives(before, image)
+            image.runs_inside = False
         self._put(image)
         return self._change_container(before, image)
 

@@ -117,6 +117,19 @@ def test_who_is_forked_into_a_running_container_has_entered_it_also_when_the_run
     assert runs(tree, PROGRAM + 1, 7) == (False, True)
 
 
+def test_the_program_by_which_it_entered_is_the_first_alone(tmp_path):
+    tree = a_running_container(tmp_path)
+    forks(tree, RUNTIME, PROGRAM, 9)
+    told = []
+    for _ in range(3):  # the runtime's way in, then what a shell runs in its own place
+        runs(tree, PROGRAM, 7)
+        told.append(tree.of(PROGRAM, SECOND, 7).enters)
+    assert told == [True, False, False]
+    forks(tree, PROGRAM, PROGRAM + 1, 7, mounts=ITS_MOUNTS)
+    runs(tree, PROGRAM + 1, 7)
+    assert not tree.of(PROGRAM + 1, SECOND, 7).enters
+
+
 def test_who_was_moved_in_unseen_has_entered_by_its_exec(tmp_path):
     tree = a_running_container(tmp_path)
     forks(tree, RUNTIME, PROGRAM, 9)

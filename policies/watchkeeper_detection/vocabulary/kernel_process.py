@@ -132,6 +132,7 @@ _ACTS = (
     Field("exec.script", "string", "Path of the script, where an interpreter runs one.", untrusted=True),
     Field("exec.loader", "string", "Dynamic loader that the program names; absent for static programs.", late=True, untrusted=True),
     Field("exec.previous_exe", "string", "Program that the process ran before.", exact=True, untrusted=True),
+    Field("exec.enters_container", "bool", "Whether it is the program by which the process entered the container; what it runs next is not."),
     Field("exec.empty_args", "bool", "Whether it was run with no arguments at all, not even a name.", exact=True),
     Field("exec.by_descriptor", "bool", "Whether it was run from a descriptor (fexecve, execveat with an empty path).", exact=True),
     Field("exec.gained_capabilities", "list(string)", "Capabilities that this exec added to the permitted set.", exact=True),

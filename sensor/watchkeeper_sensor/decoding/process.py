@@ -31,6 +31,7 @@ def _exec(event: Any) -> Any:
         interpreter=event.image.exe if is_script else None,
         script=path if is_script else None,
         previous_exe=event.image.previous_exe,
+        enters_container=event.image.enters if event.image.container_id else None,
         empty_args=made.arguments == 0 or made.argument_bytes == 0,
         by_descriptor=bool(made.by_descriptor) or bool(path and path.startswith("/dev/fd/")),
         gained_capabilities=capability_names(made.credentials_capabilities_permitted & ~had) if had is not None else None,
