@@ -35,10 +35,10 @@ class Saying(NamedTuple):
 
 
 def due_objects(connection: Connection, *, most: int, but: Collection[str] = ()) -> list[Due]:
-    """The gravest first, then those that changed first."""
+    """New ones first, then the gravest, then those that changed first: what goes on for long keeps none from being shown."""
     where = (IncidentRow.archived_at == 0, IncidentRow.written_at < IncidentRow.changed_at)
     query = select(IncidentRow.id, IncidentRow.scope, IncidentRow.changed_at, IncidentRow.written_at).where(*where)
-    rows = connection.execute(query.order_by(IncidentRow.severity, IncidentRow.changed_at, IncidentRow.id).limit(most + len(but)))
+    rows = connection.execute(query.order_by(IncidentRow.written_at > 0, IncidentRow.severity, IncidentRow.changed_at, IncidentRow.id).limit(most + len(but)))
     return [Due(name, scope, changed_at, written_at == 0) for name, scope, changed_at, written_at in rows if name not in but][:most]
 
 

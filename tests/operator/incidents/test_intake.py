@@ -21,7 +21,7 @@ from watchkeeper_operator.incidents.intake import Intake
 from watchkeeper_operator.incidents.summary import Summary, decode
 from watchkeeper_operator.store.documents import FencedError
 from watchkeeper_operator.store.engine import open_engine, reading, writing
-from watchkeeper_operator.store.incident_objects import due_objects, mark_written
+from watchkeeper_operator.store.incident_objects import due_objects, incident, mark_written
 from watchkeeper_operator.store.incidents import moments_of
 from watchkeeper_operator.store.notices import due_notices
 from watchkeeper_operator.store.progress import blind_between, dropped
@@ -290,3 +290,17 @@ def test_what_makes_no_incident_and_comes_beside_one_is_written_into_its_object(
     take(intake, a_detection(line=2, at=10 + later, identity="alice", severity="P4"), a_detection(line=3, at=10, identity="bob", severity="P4"), first=2)
     with reading(engine) as connection:
         assert [one.id for one in due_objects(connection, most=9)] == [due.id] * is_due
+
+
+def test_incidents_that_are_new_are_written_before_those_that_go_on_and_the_gravest_of_these_first(intake: Intake, engine: Engine, clock: Clock) -> None:
+    take(intake, a_detection(line=1, identity="alice", severity="P1"))
+    with writing(engine) as connection:
+        (old,) = due_objects(connection, most=9)
+        mark_written(connection, old, now=clock.now)
+    clock.now += SECOND
+    take(intake, a_detection(line=2, at=5, identity="alice", severity="P1"), a_detection(line=3, identity="bob"), first=2)
+    take(intake, a_detection(line=4, identity="carol", severity="P2"), first=4)
+    with reading(engine) as connection:
+        due = due_objects(connection, most=9)
+        assert [one.is_new for one in due] == [True, True, False]
+        assert [incident(connection, one.id).severity for one in due] == ["P2", "P3", "P1"]  # type: ignore[union-attr] (all are there)
