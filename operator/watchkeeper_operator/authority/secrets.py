@@ -54,7 +54,9 @@ def read_held(texts: Mapping[str, str]) -> Held:
     if not {"ca.crt", "ca.key"} <= texts.keys():
         raise AuthorityError(f"Secret {CA_SECRET} holds no ca.crt and ca.key")
     if not has_key_identifier(read_certificates(texts["ca.crt"])[0]):
-        raise AuthorityError(f"Secret {CA_SECRET}: ca.crt has no subject key identifier, so that no client would accept what it signs: make one by audit-config")
+        raise AuthorityError(
+            f"Secret {CA_SECRET}: ca.crt has no subject key identifier, so that no client would accept what it signs: make one by audit-config"
+        )
     following = read_signer(texts["next.crt"], texts.get("next.key", "")) if "next.crt" in texts else None
     return Held(
         current=read_signer(texts["ca.crt"], texts["ca.key"]),
