@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from watchkeeper_cli.cluster_options import ContextOption, KubeconfigOption, NamespaceOption, Output, OutputOption, require_client
-from watchkeeper_cli.ending import FAILED, SUCCEEDED
+from watchkeeper_cli.ending import FAILED, SUCCEEDED, UNREADABLE, CommandError
 
 
 def status(
@@ -42,6 +42,8 @@ def status(
     facts = during(kubeconfig, context, namespace, gather)
     now = time.time_ns()
     found = overview(facts, place_of(kubeconfig, context).name, now)
+    if found.knows_nothing:
+        raise CommandError(f"you may read nothing of Watchkeeper (context {found.context}); docs/kubectl.md says what this takes", UNREADABLE, found.unread)
     if output is Output.text:
         print("\n".join(overview_lines(found, stdout_look(), clock(now))))
     else:

@@ -137,13 +137,11 @@ class Cluster:
         path = resource.path(namespace=whole["metadata"].get("namespace"), name=whole["metadata"]["name"])
         return decoded(_object, await self._ask("PUT", path, self._options(dry_run=dry_run), whole), resource)
 
-    async def apply(
-        self, resource: Resource, body: Mapping[str, Any], *, subresource: str | None = None, dry_run: bool = False, force: bool = True
-    ) -> dict[str, Any]:
-        """Server-side apply: the fields of `body` become as it says, those that we said before and no longer do go away. Without `force`: Conflict where others said otherwise."""
+    async def apply(self, resource: Resource, body: Mapping[str, Any], *, subresource: str | None = None, dry_run: bool = False) -> dict[str, Any]:
+        """Server-side apply: the fields of `body` become as it says, those that we said before and no longer do go away."""
         whole = self._whole(resource, body, subresource)
         path = resource.path(namespace=whole["metadata"].get("namespace"), name=whole["metadata"]["name"], subresource=subresource)
-        query = self._options(dry_run=dry_run) | {"force": str(force).lower()}
+        query = self._options(dry_run=dry_run) | {"force": "true"}
         return decoded(_object, await self._ask("PATCH", path, query, whole, content_type=APPLY), resource)
 
     async def merge(self, resource: Resource, body: Mapping[str, Any], *, subresource: str | None = None) -> dict[str, Any]:

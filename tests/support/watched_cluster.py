@@ -96,7 +96,9 @@ def _log_status() -> dict[str, Any]:
         "missing": 1,
         "gaps": [{"since": moment(minutes=50), "until": moment(minutes=45), "reason": "the API server dropped events", "records": 120}],
         "coverage": {"testedAt": moment(minutes=1), "sent": 12, "arrived": 11, "rules": 40, "blind": 1, "blindRules": blind},
-        "conditions": said(("Accepted", True, "Valid", ""), ("Receiving", True, "Arriving", ""), ("Complete", False, "Gaps", ""), ("Covered", False, "BlindRules", "")),
+        "conditions": said(
+            ("Accepted", True, "Valid", ""), ("Receiving", True, "Arriving", ""), ("Complete", False, "Gaps", ""), ("Covered", False, "BlindRules", "")
+        ),
     }
 
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from watchkeeper_cli.clustering.facts import Facts
-    from watchkeeper_cli.clustering.shapes import Deployment, Lease, LogSource, NodeSensor
+    from watchkeeper_cli.clustering.processes import Deployment, Lease
+    from watchkeeper_cli.clustering.shapes import LogSource, NodeSensor
 
 AUDIT = "watchkeeper audit-config writes an audit policy under which they can; docs/audit.md"
 UNLED_SECONDS = 60.0  # without a renewal of the Lease, which is renewed every two: this machine's clock may be wrong by less

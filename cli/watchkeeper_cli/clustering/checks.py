@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from watchkeeper_cli.clustering.facts import Facts
     from watchkeeper_cli.clustering.looking import Looked
-    from watchkeeper_cli.clustering.shapes import Deployment, Pod
+    from watchkeeper_cli.clustering.processes import Deployment, Pod
 
 SOON = timedelta(days=30)
 PODS_NAMED = 5

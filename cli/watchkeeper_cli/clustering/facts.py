@@ -6,7 +6,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from watchkeeper_cli.clustering.shapes import ConfigMap, Deployment, Incident, Lease, LogSource, NodeSensor, Policy, Sensor
+from watchkeeper_cli.clustering.processes import ConfigMap, Deployment, Lease
+from watchkeeper_cli.clustering.shapes import Incident, LogSource, NodeSensor, Policy, Sensor
 from watchkeeper_operator import kinds
 from watchkeeper_operator.names import OPERATOR_LEASE, PAUSE, SYSTEM_NAMESPACE
 from watchkeeper_operator.shapes import Named

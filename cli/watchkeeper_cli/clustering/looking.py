@@ -10,7 +10,7 @@ import msgspec
 
 from watchkeeper_cli.clustering.door import Unread
 from watchkeeper_cli.clustering.facts import Facts, gather
-from watchkeeper_cli.clustering.shapes import ApiGroups, ConfigMap, Pod, Version
+from watchkeeper_cli.clustering.processes import ApiGroups, ConfigMap, Pod, Version
 from watchkeeper_operator import kinds
 from watchkeeper_operator.cluster_errors import Forbidden, Unauthenticated
 from watchkeeper_operator.names import CA_BUNDLE, SYSTEM_NAMESPACE

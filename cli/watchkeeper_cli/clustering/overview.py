@@ -12,12 +12,14 @@ from watchkeeper_cli.clustering.facts import COLLECTOR, OPERATOR
 from watchkeeper_cli.clustering.incident_rows import is_open
 from watchkeeper_cli.clustering.moments import ago
 from watchkeeper_cli.clustering.policy_rows import PolicyRow, policy_rows
-from watchkeeper_cli.clustering.shapes import Lease, condition
+from watchkeeper_cli.clustering.processes import Lease
+from watchkeeper_cli.clustering.shapes import condition
 from watchkeeper_cli.output.text import plural
 
 if TYPE_CHECKING:
     from watchkeeper_cli.clustering.facts import Facts
-    from watchkeeper_cli.clustering.shapes import ConfigMap, Deployment, LogSource, Sensor
+    from watchkeeper_cli.clustering.processes import ConfigMap, Deployment
+    from watchkeeper_cli.clustering.shapes import LogSource, Sensor
 
 T = TypeVar("T")
 SEVERITIES = ("P1", "P2", "P3", "P4")
@@ -75,6 +77,11 @@ class Overview(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     policies: Policies | None
     unread: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def knows_nothing(self) -> bool:
+        """Of none of our objects anything could be read."""
+        return self.incidents is None and self.policies is None and self.sensors is None and self.log_sources is None
 
     @property
     def is_well(self) -> bool:

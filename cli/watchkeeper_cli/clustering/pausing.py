@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from watchkeeper_cli.clustering.door import Unread, during
 from watchkeeper_cli.clustering.overview import paused_by
-from watchkeeper_cli.clustering.shapes import ConfigMap
+from watchkeeper_cli.clustering.processes import ConfigMap
 from watchkeeper_cli.ending import UNREADABLE, CommandError
 from watchkeeper_cli.output.text import shown
 from watchkeeper_operator import kinds
