@@ -67,6 +67,12 @@ def install(cluster: Cluster) -> Installation:
     if os.environ.get("WATCHKEEPER_AS_INSTALLED") or _runs(cluster, names):
         return Installation(cluster, names)
     images = product.build(cluster)
+    put_on(cluster, images)
+    return Installation(cluster, images)
+
+
+def put_on(cluster: Cluster, images: dict[str, str]) -> None:
+    """Installs images that the nodes have, in the order that users do, and waits until all is ready. Raises NoKubernetesError."""
     with step("watchkeeper installed"):
         cluster.kubectl("apply", "--server-side", "--force-conflicts", "--kustomize", str(REPOSITORY / "crds"))
         cluster.kubectl(
@@ -79,7 +85,6 @@ def install(cluster: Cluster) -> Installation:
     with step("sensors ready"):
         _sensors_ready(cluster)
     cluster.kubectl("annotate", "namespace", SYSTEM, "--overwrite", f"watchkeeper.test/installed={_mark(images)}")
-    return Installation(cluster, images)
 
 
 def _runs(cluster: Cluster, images: dict[str, str]) -> bool:
