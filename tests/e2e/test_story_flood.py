@@ -91,8 +91,10 @@ class Writes(threading.Thread):
     def __init__(self, installation: Installation) -> None:
         super().__init__()
         self.seen: list[tuple[float, int]] = []
-        version = json.loads(installation.kubectl("get", "incidents", "--all-namespaces", "--output", "json"))["metadata"]["resourceVersion"]
-        path = f"/apis/watchkeeper.dev/v1alpha1/incidents?watch=1&resourceVersion={version}&timeoutSeconds=300"
+        incidents = "/apis/watchkeeper.dev/v1alpha1/incidents"
+        version = json.loads(installation.kubectl("get", "--raw", f"{incidents}?limit=1"))["metadata"]["resourceVersion"]  # of kubectl's own lists it is empty
+        assert version
+        path = f"{incidents}?watch=1&resourceVersion={version}&timeoutSeconds=300"
         command = [components() / "kubectl", "--kubeconfig", installation.cluster.kubeconfig, "get", "--raw", path]
         self._watch = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
