@@ -61,8 +61,8 @@ bpf: ## build the sensor's programs (installs clang, libbpf and bpftool with apt
 test: $(INSTALLED) bpf ## the quick tests: what a contributor runs all day, with the sensor on this kernel
 	$(BIN)/pytest -n auto --ignore=tests/e2e
 
-test-e2e: $(INSTALLED) bpf ## the stories, on a real API server and a real cluster (its parts are built once: a quarter of an hour)
-	$(BIN)/pytest -n0 tests/e2e
+test-e2e: $(INSTALLED) bpf ## the stories, on a real API server and a real cluster (its parts are built once: a quarter of an hour; what fails is run once more, and said)
+	$(BIN)/pytest -n0 --reruns 1 --durations 15 tests/e2e
 
 cluster-up: $(INSTALLED) ## a real kind cluster, in a minute once its parts are built; also where no image can be pulled (WORKERS=number)
 	@$(if $(WORKERS),WATCHKEEPER_WORKERS=$(WORKERS)) $(BIN)/python -m tests.support.cluster up
