@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.support.cluster.steps import NoKubernetesError
 
+from watchkeeper_operator.audit.configuring import WEBHOOK_FLAGS
 from watchkeeper_operator.authority import certificates
 from watchkeeper_operator.authority.contexts import Identity
 from watchkeeper_operator.authority.roles import Role
@@ -22,12 +23,7 @@ URL = f"https://{ADDRESS}/v1/audit"
 SOURCE = "control-plane"  # the LogSource, by the name in the API server's certificate
 POLICY = Path(__file__).parents[3] / "operator" / "watchkeeper_operator" / "audit" / "policy.yaml"  # the one that ships
 WEBHOOK = ("ca.crt", "apiserver.crt", "apiserver.key", "webhook.kubeconfig")
-DELIVERY = {  # as the documentation tells users
-    "audit-webhook-batch-max-wait": "1s",
-    "audit-webhook-truncate-enabled": "true",
-    "audit-webhook-truncate-max-batch-size": str(10 << 20),
-}
-FLAGS = {"audit-webhook-config-file": "/etc/kubernetes/audit/webhook.kubeconfig", **DELIVERY}
+FLAGS = {"audit-webhook-config-file": "/etc/kubernetes/audit/webhook.kubeconfig", **WEBHOOK_FLAGS}
 
 
 def prepare(run: Path, *, policy: str, webhook: str) -> dict[str, str]:
