@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Self
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from tests.support.certificates import TestAuthority, private_text, public_text
-from tests.support.cluster.audit import DELIVERY
 from tests.support.cluster.kubebox import NoKubernetesError, components
+
+from watchkeeper_operator.audit.configuring import WEBHOOK_FLAGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -172,7 +173,7 @@ class ApiServer:
         if self._audit_policy:
             flags |= {"audit-policy-file": str(self._audit_policy), "audit-log-path": str(self.audit_log)}
         if self._audit_webhook:
-            flags |= {"audit-webhook-config-file": str(self._audit_webhook), **DELIVERY}
+            flags |= {"audit-webhook-config-file": str(self._audit_webhook), **WEBHOOK_FLAGS}
         return flags | self.flags
 
     def _start_etcd(self) -> None:
