@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from watchkeeper_cli.clustering.door import INSTALL, Unread
@@ -101,12 +102,14 @@ def people(looked: Looked) -> Iterator[Finding]:
     if isinstance(roles, Unread) or isinstance(cluster_roles, Unread) or isinstance(role_bindings, Unread) or isinstance(cluster_role_bindings, Unread):
         return
     grants = Grants(roles, cluster_roles, role_bindings, cluster_role_bindings)
-    unusual = {words: [who for who in who_may(act, grants) if not is_usual(who)] for words, act in ACTS.items()}
-    for words, subjects in unusual.items():
-        if subjects:
-            more = f" and {len(subjects) - NAMED} more" if len(subjects) > NAMED else ""
-            yield Finding(about="rights", state="note", says=f"may {words}: {', '.join(subjects[:NAMED])}{more}")
-    if not any(unusual.values()):
+    may: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for words, act in ACTS.items():
+        if unusual := tuple(who for who in who_may(act, grants) if not is_usual(who)):
+            may[unusual].append(words)
+    for subjects, acts in may.items():
+        more = f" and {len(subjects) - NAMED} more" if len(subjects) > NAMED else ""
+        yield Finding(about="rights", state="note", says=f"{', '.join(subjects[:NAMED])}{more} may {'; '.join(acts)}")
+    if not may:
         yield Finding(about="rights", state="ok", says="only the cluster's administrators may impersonate, approve, edit exceptions and policies, or read keys")
 
 

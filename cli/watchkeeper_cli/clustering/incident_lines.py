@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 COLUMN = 12
 LONG = 4000  # characters of one text
 WIDEST = 120
+BLIND_SHOWN = 4  # the timeline has the others
+ABOUT_SHOWN = 15
+FRACTION = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.\d{1,9}Z")
+HEADING = re.compile(r"(?:What|How) [a-z ]{2,16}: ")  # of a runbook: what stands below it was broken into lines for a file, not for this terminal
 MOMENTS = (
     ("t0", "began", "the first malicious event"),
     ("t1", "recorded", "told by sensor or API server"),
@@ -39,7 +44,7 @@ MOMENTS = (
 def incident_lines(one: Incident, look: Look, *, now: int, columns: int) -> Iterator[str]:
     """`columns`: of the terminal."""
     width = min(columns, WIDEST)
-    yield from _head(one, look, now)
+    yield from _head(one, look, now, width)
     yield from _titled("why", [one.status.summary], look, width)
     if not one.status.title:
         yield look.paint("the operator has not written what it knows: it has just been made, or the operator is down", BLIND)
@@ -60,46 +65,68 @@ def full_name(one: Incident) -> str:
     return one.metadata.name if one.metadata.namespace == ROOT_NAMESPACE else f"{one.metadata.namespace}/{one.metadata.name}"
 
 
-def _head(one: Incident, look: Look, now: int) -> Iterator[str]:
+def _head(one: Incident, look: Look, now: int, width: int) -> Iterator[str]:
     status, spec = one.status, one.spec
     severity = status.severity or "?"
-    yield f"{look.paint(severity, SEVERITIES.get(severity, BOLD))} {look.paint(shown(status.title or full_name(one)), BOLD)}"
-    yield _fact("incident", f"{full_name(one)}, {'open' if is_open(one) else 'closed'}")
+    yield f"{look.paint(shown(severity, COLUMN), SEVERITIES.get(severity, BOLD))} {look.paint(shown(status.title or full_name(one)), BOLD)}"
+    yield from _fact("incident", f"{full_name(one)}, {'open' if is_open(one) else 'closed'}", width)
     if status.last_detected_at:
-        first = status.times.began
-        yield _fact(
-            "when", f"{_clock(first)} UTC ({ago(first, now)} ago), the latest {_clock(status.last_detected_at)} ({ago(status.last_detected_at, now)} ago)"
-        )
-    yield _fact("detections", f"{status.detections}, confidence {status.confidence or '?'}, by {', '.join(status.policies) or '?'}")
-    yield _fact("owner", spec.owner) if spec.owner else look.paint(_fact("owner", "nobody has it"), BOLD)
+        first, last = status.times.began, status.last_detected_at
+        yield from _fact("when", f"{_clock(first)} UTC ({ago(first, now)} ago), the latest {_clock(last)} ({ago(last, now)} ago)", width)
+    yield from _fact("detections", f"{status.detections}, confidence {status.confidence or '?'}", width)
+    yield from _fact("policies", ", ".join(name.removeprefix(f"{ROOT_NAMESPACE}/") for name in status.policies) or "?", width)
+    for line in _fact("owner", spec.owner or "nobody has it", width):
+        yield line if spec.owner else look.paint(line, BOLD)
     if spec.disposition:
-        yield _fact("said to be", WORDS.get(spec.disposition, spec.disposition))
+        yield from _fact("said to be", WORDS.get(spec.disposition, spec.disposition), width)
     if spec.note:
-        yield _fact("note", spec.note)
+        yield from _fact("note", spec.note, width)
     if condition(status.conditions, "Contained").status == "True":
-        yield _fact("contained", condition(status.conditions, "Contained").message or "an action against it was verified")
+        yield from _fact("contained", condition(status.conditions, "Contained").message or "an action against it was verified", width)
 
 
-def _fact(name: str, text: str) -> str:
-    return f"  {name:{COLUMN}}{shown(text, LONG)}"
+def _fact(name: str, text: str, width: int) -> Iterator[str]:
+    for number, line in enumerate(_wrapped(text, width - COLUMN - 2)):
+        yield f"  {'' if number else name:{COLUMN}}{line}"
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Escaped; names with hyphens stay whole; times to the second."""
+    return wrap(shown(FRACTION.sub(r"\1Z", text), LONG), max(24, width), break_on_hyphens=False) or [""]
 
 
 def _titled(title: str, paragraphs: Iterable[str], look: Look, width: int) -> Iterator[str]:
     yield ""
     yield look.paint(title, BOLD)
-    for paragraph in paragraphs:
-        for line in paragraph.splitlines():
-            yield from (f"  {part}" for part in wrap(shown(line, LONG), width - 2) or [""])
+    for number, paragraph in enumerate(paragraphs):
+        if number:
+            yield ""
+        for part in flowing(paragraph):
+            yield from (f"  {line}" for line in _wrapped(part, width - 2))
+
+
+def flowing(paragraph: str) -> list[str]:
+    """A runbook's parts, each on one line."""
+    parts: list[str] = []
+    for line in paragraph.splitlines():
+        if parts and not HEADING.match(line):
+            parts[-1] += f" {line}"
+        else:
+            parts.append(line)
+    return parts
 
 
 def _blind(one: Incident, look: Look, width: int) -> Iterator[str]:
     """Before the timeline: what is not in it may have happened all the same."""
-    if not one.status.blind_spots:
+    spots = one.status.blind_spots
+    if not spots:
         return
     yield ""
     yield look.paint("BLIND meanwhile: that nothing was detected does not say that nothing happened", BLIND)
-    for spot in one.status.blind_spots:
-        yield from (f"  {look.paint(part, BLIND)}" for part in wrap(shown(spot, LONG), width - 2))
+    for spot in spots[:BLIND_SHOWN]:
+        yield from (f"  {look.paint(line, BLIND)}" for line in _wrapped(spot, width - 2))
+    if len(spots) > BLIND_SHOWN:
+        yield look.paint(f"  {len(spots) - BLIND_SHOWN} times more: in the timeline", BLIND)
 
 
 def _entry(entry: Entry, look: Look, width: int) -> Iterator[str]:
@@ -108,7 +135,7 @@ def _entry(entry: Entry, look: Look, width: int) -> Iterator[str]:
     head = f"  {_clock(entry.at)} {look.paint(f'{shown(mark, COLUMN):8}', code)} "
     times = f" ({look.times}{entry.count})" if entry.count > 1 else ""
     indent = 2 + 19 + 1 + 8 + 1
-    lines = wrap(shown(entry.message, LONG) + times, max(24, width - indent)) or [""]
+    lines = _wrapped(entry.message + times, width - indent)
     yield head + lines[0]
     yield from (f"{'':{indent}}{line}" for line in lines[1:])
     if entry.policy:
@@ -130,13 +157,17 @@ def _moments(times: Times, look: Look) -> Iterator[str]:
 
 
 def _entities(one: Incident, look: Look) -> Iterator[str]:
+    """Those that most detections name."""
+    status = one.status
     yield ""
     yield look.paint("about", BOLD)
-    for entity in one.status.entities:
+    for entity in sorted(status.entities, key=lambda entity: -entity.detections)[:ABOUT_SHOWN]:
         name = f"{entity.name} ({entity.id})" if entity.name else entity.id
         yield f"  {shown(entity.role, 20):{COLUMN}}{shown(entity.kind, 20):{COLUMN}}{shown(name, LONG)}  {look.times}{entity.detections}"
-    if one.status.entities_left_out:
-        yield look.paint(f"  {plural(one.status.entities_left_out, 'thing')} more: in the operator's store", DIM)
+    if (more := len(status.entities) - ABOUT_SHOWN) > 0:
+        yield look.paint(f"  {plural(more, 'thing')} more: -o yaml", DIM)
+    if status.entities_left_out:
+        yield look.paint(f"  {plural(status.entities_left_out, 'thing')} more: in the operator's store", DIM)
 
 
 def _attack(one: Incident, look: Look) -> Iterator[str]:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 HEADINGS = ("SEV", "AGE", "NAME", "STATE", "WHERE", "WHO", "WHAT")
 SHORT_HEADINGS = ("SEV", "AGE", "NAME", "WHAT")
 WORDS = {"TruePositive": "true positive", "FalsePositive": "false positive", "Benign": "benign"}
-PLACE_KINDS = ("pod", "workload", "container", "node", "host")
+PLACE_KINDS = ("pod", "workload", "container")
+NODE_KINDS = ("node", "host")
 
 
 class IncidentRow(msgspec.Struct, frozen=True, rename="camel"):
@@ -92,16 +93,20 @@ def _row(one: Incident) -> IncidentRow:
 
 
 def where_of(entities: Iterable[Entity]) -> str:
-    """The pod, workload or node that most detections name; else whatever they are about."""
+    """The pod or workload that most detections name; else the node; else whatever they are about."""
     known = list(entities)
-    places = [one for one in known if one.kind in PLACE_KINDS] or [one for one in known if one.role == "target"]
-    return _named(places, lambda one: (-one.detections, PLACE_KINDS.index(one.kind) if one.kind in PLACE_KINDS else len(PLACE_KINDS)))
+    places = (
+        [one for one in known if one.kind in PLACE_KINDS] or [one for one in known if one.kind in NODE_KINDS] or [one for one in known if one.role == "target"]
+    )
+    return _named(places, lambda one: (-one.detections, PLACE_KINDS.index(one.kind) if one.kind in PLACE_KINDS else 0))
 
 
 def who_of(entities: Iterable[Entity]) -> str:
     """The identity that most detections name; else where it came from."""
     known = list(entities)
-    people = [one for one in known if one.role == "identity"] or [one for one in known if one.role in ("actor", "origin") and one.kind not in PLACE_KINDS]
+    people = [one for one in known if one.role == "identity"] or [
+        one for one in known if one.role in ("actor", "origin") and one.kind not in (*PLACE_KINDS, *NODE_KINDS, "image")
+    ]
     return _named(people, lambda one: (-one.detections,))
 
 

@@ -8,12 +8,11 @@ from watchkeeper_cli.clustering.shapes import Conditions, Texts
 from watchkeeper_operator.shapes import Metadata
 
 
-class EnvironmentVariable(msgspec.Struct, frozen=True, rename="camel"):
-    """`value_from` is the name of where it comes from, never its content."""
+class EnvironmentVariable(msgspec.Struct, frozen=True):
+    """`value` is empty where it comes from elsewhere, such as a Secret."""
 
     name: str
     value: str = ""
-    value_from: msgspec.Raw | None = None
 
 
 class Container(msgspec.Struct, frozen=True):

@@ -17,6 +17,8 @@ from watchkeeper_cli.output.structured import print_structured
 if TYPE_CHECKING:
     from pathlib import Path
 
+UNKNOWN = (100, 24)  # where there is no terminal
+
 
 def show_incident(kubeconfig: Path | None, context: str | None, namespace: str | None, name: str, output: str) -> None:
     if output == "text":
@@ -28,6 +30,6 @@ def show_incident(kubeconfig: Path | None, context: str | None, namespace: str |
 
 
 def _print(found: Incident) -> None:
-    columns = shutil.get_terminal_size().columns
+    columns = shutil.get_terminal_size(UNKNOWN).columns
     for line in incident_lines(found, stdout_look(), now=time.time_ns(), columns=columns):
         print(line)

@@ -7,7 +7,7 @@ import pytest
 from tests.support.seen_objects import NOW, an_incident, said
 
 from watchkeeper_cli.clustering.incident_changes import change_line, told
-from watchkeeper_cli.clustering.incident_lines import incident_lines
+from watchkeeper_cli.clustering.incident_lines import flowing, incident_lines
 from watchkeeper_cli.clustering.incident_rows import Asked, incident_rows, state_words, terminal_rows
 from watchkeeper_cli.clustering.listing_incidents import nothing
 from watchkeeper_cli.clustering.saying import Said, applied, manager_of, others
@@ -134,6 +134,42 @@ def test_what_was_not_seen_is_told_before_the_timeline():
 
 
 JUST = "2026-11-25T01:59:00Z"
+
+
+def test_of_many_blind_times_a_few_are_told_and_how_many_more_there_are():
+    lines = shown(blindSpots=[f"node-{number} was silent" for number in range(9)])
+    assert "  5 times more: in the timeline" in lines
+    assert "  node-4 was silent" not in lines
+
+
+def test_what_it_is_about_is_told_by_how_many_detections_name_it():
+    entities = [{"role": "actor", "kind": "pod", "id": f"pod-{number:02}", "detections": number} for number in range(1, 21)]
+    lines = shown(entities=entities)
+    about = lines[lines.index("about") + 1 :]
+    assert about[0].split() == ["actor", "pod", "pod-20", "×20"]
+    assert about[15] == "  5 things more: -o yaml"
+
+
+RUNBOOK = """What it means: the person holds a copy
+of the pod's identity.
+What to check: rights: which
+ones. Delete the pod.
+How to tune: except it."""
+
+
+def test_a_runbook_is_broken_into_lines_for_the_terminal_not_for_its_file():
+    assert flowing(RUNBOOK) == [
+        "What it means: the person holds a copy of the pod's identity.",
+        "What to check: rights: which ones. Delete the pod.",
+        "How to tune: except it.",
+    ]
+    assert flowing("") == []
+
+
+def test_times_are_told_to_the_second_and_names_stay_whole():
+    lines = shown(summary="it was k8s-anonymous-access-granted " * 3 + "at 2026-11-25T16:18:51.593732829Z")
+    assert any(line.endswith("at 2026-11-25T16:18:51Z") for line in lines)
+    assert not any(line.endswith("-") for line in lines)
 
 
 def test_one_that_the_operator_has_not_written_is_said_to_be_so():
