@@ -17,7 +17,7 @@ MINUTES ?= 60
 KERNELS ?= all
 JOBS ?= 2
 # What a kernel can make differ; of the agent, which is slow to start there, one test alone.
-KERNEL_TESTS ?= $(filter-out $(foreach name,alike cluster_node docker% doctor hashing history late layouts promises quiet_host screen trace unit up,tests/bpf/test_$(name).py),$(sort $(wildcard tests/bpf/test_*.py))) \
+KERNEL_TESTS ?= $(filter-out $(foreach name,alike cluster_node shared_kernel docker% doctor hashing history late layouts promises quiet_host screen trace unit up,tests/bpf/test_$(name).py),$(sort $(wildcard tests/bpf/test_*.py))) \
 	tests/bpf/test_up.py::test_an_act_is_a_detection_with_who_did_it
 comma := ,
 SERIES = $(foreach series,$(subst $(comma), ,$(KERNELS)),--kernel $(series))
