@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 from aiohttp import web
+from sqlalchemy import select
 from tests.support.detections import SECOND, a_detection
 from tests.support.messages import a_message
 
@@ -21,6 +22,7 @@ from watchkeeper_operator.incidents.running import IncidentSettings
 from watchkeeper_operator.store.engine import reading, writing
 from watchkeeper_operator.store.notices import MOST, Notice, add_notices, count_notices, due_notices, notice_failed
 from watchkeeper_operator.store.progress import dropped
+from watchkeeper_operator.store.tables import NoticeRow
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -84,6 +86,12 @@ async def told_until(notifier: Notifier, holds: Callable[[], bool]) -> None:
         task.cancel()
 
 
+def attempts(engine: Engine) -> int:
+    """Of the one notice there is, as they are written down."""
+    with reading(engine) as connection:
+        return connection.execute(select(NoticeRow.attempts)).scalar_one()
+
+
 def counts(engine: Engine) -> dict[tuple[str, str], int]:
     with reading(engine) as connection:
         return count_notices(connection)
@@ -131,7 +139,7 @@ def test_who_refuses_ten_times_is_given_up_and_kept_as_dead(intake: Intake, engi
         async with a_receiver(*[(401, {})] * 10) as receiver:
             notifier = Notifier(Webhook(receiver.url, b"wrong"), engine, epoch=1, clock=clock)
             for number in range(1, 11):
-                await told_until(notifier, lambda number=number: len(receiver.posted) == number)
+                await told_until(notifier, lambda number=number: attempts(engine) == number)
                 clock.now += HOUR
         assert counts(engine) == {("webhook", "dead"): 1}
 
