@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 from tests.support.audit_collectors import CANARY_KEY, audited
-from tests.support.cluster.kubebox import NoKubernetesError
+from tests.support.cluster.steps import UnableError
 
 from watchkeeper_cli.policy_set import library_program
 from watchkeeper_detection import wire
@@ -50,7 +50,7 @@ def running(tmp_path_factory):
     with contextlib.ExitStack() as stack:
         try:
             yield stack.enter_context(audited(tmp_path_factory.mktemp("audit")))
-        except NoKubernetesError as reason:
+        except UnableError as reason:
             pytest.skip(str(reason))
 
 
@@ -237,7 +237,7 @@ def test_a_token_that_never_expires_is_seen_without_logging_a_secret(tmp_path):
     with contextlib.ExitStack() as stack:
         try:
             server, collector = stack.enter_context(audited(tmp_path, controllers=True))
-        except NoKubernetesError as reason:
+        except UnableError as reason:
             pytest.skip(str(reason))
         secret = {
             "apiVersion": "v1",

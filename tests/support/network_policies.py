@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 
+from watchkeeper_operator.selectors import selects
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -44,7 +46,7 @@ def _passes(policies: list[Policy], way: str, subject: Peer, other: Peer, port: 
 
 
 def _is_about(policy: Policy, pod: Pod) -> bool:
-    return policy["metadata"]["namespace"] == pod.namespace and _selects(policy["spec"]["podSelector"], pod.labels)
+    return policy["metadata"]["namespace"] == pod.namespace and selects(policy["spec"]["podSelector"], pod.labels)
 
 
 def _allows(rule: dict[str, Any], word: str, other: Peer, port: int, protocol: str, namespace: str) -> bool:
@@ -59,14 +61,5 @@ def _is_peer(written: dict[str, Any], other: Peer, namespace: str) -> bool:
         return isinstance(other, Host) and ip_address(other.address) in ip_network(written["ipBlock"]["cidr"])
     if isinstance(other, Host):
         return False
-    of_namespace = _selects(written["namespaceSelector"], other.namespace_labels) if "namespaceSelector" in written else other.namespace == namespace
-    return of_namespace and _selects(written.get("podSelector", {}), other.labels)
-
-
-def _selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    for one in selector.get("matchExpressions", ()):
-        if one["operator"] != "In":
-            raise NotImplementedError(one["operator"])
-        if labels.get(one["key"]) not in one["values"]:
-            return False
-    return all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items())
+    of_namespace = selects(written["namespaceSelector"], other.namespace_labels) if "namespaceSelector" in written else other.namespace == namespace
+    return of_namespace and selects(written.get("podSelector", {}), other.labels)

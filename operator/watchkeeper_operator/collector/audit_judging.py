@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from watchkeeper_detection.logs import kubernetes_audit, rejected
-from watchkeeper_detection.logs.kubernetes_audit import AuditEvent
-from watchkeeper_detection.logs.provider import RecordPlace, RunEvent, TypedPath, time_ns
+from watchkeeper_detection.logs.kubernetes_audit import AuditEvent, events_as
+from watchkeeper_detection.logs.provider import RecordPlace, TypedPath, time_ns
 from watchkeeper_detection.logs.record_reader import RecordReader
 from watchkeeper_detection.logs.splitter import Splitter
 from watchkeeper_detection.matcher import Matcher
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from watchkeeper_detection.detection import Detection
     from watchkeeper_detection.event import Event
-    from watchkeeper_detection.logs.pieces import Run
     from watchkeeper_detection.match import Match, Scalar
     from watchkeeper_detection.program import Program
 
@@ -51,21 +50,7 @@ class DeliveredEvent(AuditEvent):
     fills = {**AuditEvent.fills, "id": request_id}  # noqa: RUF012 (never written to)
 
 
-def _delivered(records: list[Any], stream: str, number: int, run: Run) -> list[Event | None]:
-    made: list[Event | None] = []
-    new = RunEvent.new
-    for audit in records:
-        if audit.verb is None or (audit.stage is None and audit.objectRef.resource is None and audit.requestURI is None):
-            made.append(None)
-        else:
-            event = new(DeliveredEvent)
-            event.audit = audit
-            event.stream = stream
-            event.number = number
-            event.run = run
-            made.append(event)
-        number += 1
-    return made
+_delivered = events_as(DeliveredEvent)
 
 
 @dataclass(slots=True)

@@ -152,11 +152,12 @@ class Intake:
 
     async def _take(self, batch: Batch, complete_until: int, *, queue: str = "", through: int = 0) -> None:
         async with self._turn:
+            kept: Kept | None = None
             try:
                 kept = await asyncio.to_thread(self._write, batch, complete_until, queue, through)
-            except BaseException:
-                self._joins = None  # it may have taken what the store did not
-                raise
+            finally:
+                if kept is None:
+                    self._joins = None  # it may have taken what the store did not
         if kept.changed:
             self.changed.set()
 

@@ -10,7 +10,7 @@ Source of the facts: https://kubernetes.io/docs/reference/config-api/apiserver-a
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
@@ -152,23 +152,32 @@ class AuditEvent(RunEvent):
     audit: Any
 
 
-_new = RunEvent.new
+Made: TypeAlias = "Callable[[list[Any], str, int, Run], list[Event | None]]"
 
 
-def _typed_events(records: list[Any], stream: str, number: int, run: Run) -> list[Event | None]:
-    made: list[Event | None] = []
-    for audit in records:
-        if audit.verb is None or (audit.stage is None and audit.objectRef.resource is None and audit.requestURI is None):
-            made.append(None)
-        else:
-            event = _new(AuditEvent)
-            event.audit = audit
-            event.stream = stream
-            event.number = number
-            event.run = run
-            made.append(event)
-        number += 1
-    return made
+def events_as(kind: type[AuditEvent]) -> Made:
+    """A maker of events of this class from decoded records; None stands for a record that is no audit event."""
+    new = RunEvent.new
+
+    def typed_events(records: list[Any], stream: str, number: int, run: Run) -> list[Event | None]:
+        made: list[Event | None] = []
+        for audit in records:
+            if audit.verb is None or (audit.stage is None and audit.objectRef.resource is None and audit.requestURI is None):
+                made.append(None)
+            else:
+                event = new(kind)
+                event.audit = audit
+                event.stream = stream
+                event.number = number
+                event.run = run
+                made.append(event)
+            number += 1
+        return made
+
+    return typed_events
+
+
+_typed_events = events_as(AuditEvent)
 
 
 @cache
